@@ -1,0 +1,146 @@
+"""Finds tasks, suites, benchmarks, metrics and models: built in, in a user's folder, from entry points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lavit_eval.data_files import data_folder
+from lavit_eval.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from lavit_eval.task import Suite, Task
+
+Kind = Literal["benchmark", "metric", "model"]
+
+BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
+    "benchmark": {
+        "coco_karpathy_test": "lavit_eval.benchmarks.coco_captions:CocoKarpathyTest",
+        "msrvtt_qa": "lavit_eval.benchmarks.msrvtt_qa:MsrvttQa",
+        "msvd_qa": "lavit_eval.benchmarks.msvd_qa:MsvdQa",
+        "vqav2": "lavit_eval.benchmarks.vqav2:Vqav2",
+    },
+    "metric": {
+        "bleu_1": "lavit_eval.metrics.bleu:Bleu1",
+        "bleu_2": "lavit_eval.metrics.bleu:Bleu2",
+        "bleu_3": "lavit_eval.metrics.bleu:Bleu3",
+        "bleu_4": "lavit_eval.metrics.bleu:Bleu4",
+        "cider": "lavit_eval.metrics.cider:Cider",
+        "exact_match": "lavit_eval.metrics.exact_match:ExactMatch",
+        "meteor": "lavit_eval.metrics.meteor:Meteor",
+        "rouge_l": "lavit_eval.metrics.rouge:RougeL",
+        "vqa_accuracy": "lavit_eval.metrics.vqa_accuracy:VqaAccuracy",
+        "vqa_accuracy_lavit": "lavit_eval.metrics.vqa_accuracy:VqaAccuracyLavit",
+    },
+    "model": {
+        "constant": "lavit_eval.models.baselines:Constant",
+        "external": "lavit_eval.models.external:ExternalAnswers",
+        "most-common-answer": "lavit_eval.models.baselines:MostCommonAnswer",
+        "video-lavit": "lavit_eval.models.video_lavit.adapter:VideoLavit",
+    },
+}
+"""Kind -> name -> "module:object", imported when first needed."""
+
+
+@cache
+def targets(kind: Kind) -> Mapping[str, str]:
+    """Return every known name of a kind with its "module:object", entry points (`lavit_eval.KINDs`) included.
+
+    Raises UsageError when two packages give the same name.
+    """
+    from importlib.metadata import entry_points
+
+    known = dict(BUILT_IN[kind])
+    for point in entry_points(group=f"lavit_eval.{kind}s"):
+        if point.name in known:
+            raise UsageError(
+                f"The {kind} {point.name!r} is defined twice: by {known[point.name]} and by {point.value}; "
+                "uninstall one of the packages."
+            )
+        known[point.name] = point.value
+    return known
+
+
+def find(kind: Kind, name: str) -> Any:
+    """Import and return what a name stands for; an unknown name is a UsageError that names the nearest three."""
+    known = targets(kind)
+    if name not in known:
+        raise UsageError(f"Unknown {kind} {name!r}.{nearest(name, sorted(known))}")
+    module, _, attribute = known[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def piece_versions(tasks: Sequence[Task]) -> dict[str, int]:
+    """Return "benchmark:NAME" and "metric:NAME" -> version of every code piece that the tasks name."""
+    names: dict[str, tuple[Kind, str]] = {}
+    for task in tasks:
+        names[f"benchmark:{task.benchmark}"] = ("benchmark", task.benchmark)
+        names.update({f"metric:{metric}": ("metric", metric) for metric in task.metrics})
+    return {label: int(find(kind, name).version) for label, (kind, name) in names.items()}
+
+
+@cache
+def _entry_point_folders() -> tuple[Path, ...]:
+    from importlib.metadata import entry_points
+
+    return tuple(Path(str(point.load())) for point in entry_points(group="lavit_eval.tasks"))
+
+
+class Catalogue:
+    """The task and suite files that are known: shipped ones, those of `--task-dir` folders and of entry points.
+
+    Files are found at once and parsed when asked for. A name that two files claim is a UsageError.
+    """
+
+    def __init__(self, folders: Sequence[Path] = ()) -> None:
+        self.task_files: dict[str, Path] = {}
+        self.suite_files: dict[str, Path] = {}
+        for folder in (data_folder("tasks"), *_entry_point_folders(), *folders):
+            self._add(folder)
+
+    def _add(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise UsageError(f"The task folder {folder} does not exist; give an existing one with --task-dir.")
+        for path in sorted(folder.rglob("*.yaml")):
+            files = self.suite_files if path.parent.name == "suites" else self.task_files
+            if path.stem in files:
+                raise UsageError(
+                    f"{path}: the name {path.stem!r} is taken by {files[path.stem]}; rename the file and its task."
+                )
+            files[path.stem] = path
+
+    def task(self, name: str) -> Task:
+        """Return a task by name (raises UsageError: unknown, or a file that is not a valid task)."""
+        from lavit_eval.task import load_task
+
+        if name not in self.task_files:
+            raise UsageError(
+                f"Unknown task {name!r}.{nearest(name, sorted(self.task_files))} List them: lavit-eval tasks"
+            )
+        task = load_task(self.task_files[name], self.task_files)
+        self._check_name(task.task, name, self.task_files[name])
+        return task
+
+    def suite(self, name: str) -> Suite:
+        """Return a suite by name (raises UsageError)."""
+        from lavit_eval.task import load_suite
+
+        if name not in self.suite_files:
+            raise UsageError(
+                f"Unknown suite {name!r}.{nearest(name, sorted(self.suite_files))} List them: lavit-eval tasks"
+            )
+        suite = load_suite(self.suite_files[name])
+        self._check_name(suite.suite, name, self.suite_files[name])
+        return suite
+
+    def tasks(self) -> list[Task]:
+        """Return all tasks in the order of their names."""
+        return [self.task(name) for name in sorted(self.task_files)]
+
+    @staticmethod
+    def _check_name(said: str, stem: str, path: Path) -> None:
+        if said != stem:
+            raise UsageError(f"{path}:1: the file is named {stem!r} but says {said!r}; make them equal.")

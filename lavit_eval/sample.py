@@ -1,0 +1,163 @@
+"""The records that flow through a run: Sample, Request, Response, Score."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+MediumKind = Literal["image", "video"]
+RequestKind = Literal["answer", "choose", "caption", "generate_image", "generate_video", "reconstruct_video"]
+Outcome = Literal["answered", "failed", "skipped"]
+JSON = Any
+"""A value that `json.dumps` takes."""
+
+EMPTY: Mapping[str, JSON] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """One image or video that belongs to a sample."""
+
+    kind: MediumKind
+    path: str
+    """Where the file lies on this machine."""
+    name: str
+    """Its name within the benchmark (relative to the data folder, with "/"), the same on every machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One item of a benchmark, as its annotation files state it."""
+
+    id: str
+    """Unique within the task; never built from a list index."""
+    media: tuple[Medium, ...]
+    question: str
+    """What is asked; empty for a captioning task, whose prompt stands in the task."""
+    references: tuple[str, ...]
+    """Right answers or reference captions in the annotation's order; empty where the split publishes none."""
+    categories: Mapping[str, str] = field(default_factory=dict)
+    """Axis -> category, e.g. {"answer_type": "yes/no"}; scores are broken down along each axis."""
+    extra: Mapping[str, JSON] = field(default_factory=dict)
+    """What only this benchmark's scorer needs."""
+
+    @property
+    def cluster(self) -> str:
+        """What samples share that makes them dependent: their first medium, else themselves."""
+        return self.media[0].name if self.media else self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How text is decoded; the defaults are greedy with one beam."""
+
+    do_sample: bool = False
+    num_beams: int = 1
+    min_new_tokens: int = 1
+    max_new_tokens: int = 128
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 50
+    """Used when sampling only; 0 turns it off."""
+    repetition_penalty: float = 1.0
+    length_penalty: float = 1.0
+    truncate_answer: bool = False
+    """Cut the answer at the first newline . ! , ? (model_spec 2.4.6, `truct_vqa`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """The seeds of one request; what is drawn depends on nothing else."""
+
+    run: int
+    repeat: int
+    write: int
+    """Seeds what the model writes: (run seed, task, sample id, repeat)."""
+    question: str | None = None
+    """With `--visual-noise per-question`: "task/sample id", so that each question draws its own patch selection."""
+
+    def see(self, medium_digest: str) -> int:
+        """Return the seed of what the model sees of a medium: (run seed, digest of the medium, repeat)."""
+        parts = ["see", str(self.run), medium_digest, str(self.repeat)]
+        return derive_seed(*parts, *([self.question] if self.question is not None else []))
+
+
+def derive_seed(*parts: str) -> int:
+    """Return a seed in [0, 2^63) that depends on every part and on their order (SHA-256)."""
+    joined = "\x1f".join(parts).encode()
+    return int.from_bytes(hashlib.sha256(joined).digest()[:8], "big") >> 1
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a model is asked."""
+
+    sample_id: str
+    repeat: int
+    kind: RequestKind
+    media: tuple[Medium, ...]
+    text: str
+    """The question after the task's prompt template; the model adds its own chat template."""
+    settings: Settings
+    seeds: Seeds
+    options: tuple[str, ...] = ()
+    """The candidates of a `choose` request."""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What identifies the request within its task."""
+        return self.sample_id, self.repeat
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back: a text, or a file, or the reason why there is none."""
+
+    sample_id: str
+    repeat: int
+    outcome: Outcome
+    text: str | None = None
+    medium: str | None = None
+    """A generated file's path relative to the run's folder."""
+    medium_digest: str | None = None
+    error: str | None = None
+    """One sentence, only where the outcome is not `answered`."""
+    digests: Mapping[str, str | list[str]] = field(default_factory=dict)
+    """SHA-256 of what went in: `media`, `prompt_ids`, `keyframes`, `motion`, `visual_tokens`."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """`prompt_tokens`, `visual_tokens`, `motion_tokens`, `new_tokens`, `clips_found`, `clips_used`."""
+    times: Mapping[str, float] = field(default_factory=dict)
+    """Seconds per stage: `preprocess`, `encode`, `generate`; a batch's shared time is divided evenly."""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """The key of the request that this answers."""
+        return self.sample_id, self.repeat
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One metric of one task."""
+
+    metric: str
+    value: float | None
+    """None when skipped or when no sample could be scored."""
+    interval: tuple[float, float] | None
+    """95 % confidence interval."""
+    interval_method: str | None
+    n: int
+    """Scored responses."""
+    clusters: int
+    coverage: float
+    """Scored responses divided by all that the task has (after --limit), in [0, 1]."""
+    higher_is_better: bool
+    unit: str
+    categories: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    """Axis -> category -> {"value", "n"}."""
+    repeats: tuple[float, ...] = ()
+    """The value of each repeat, when there is more than one."""
+    skipped: str | None = None
+    """Why there is no value, e.g. "no Java"."""
+    details: Mapping[str, JSON] = field(default_factory=dict)

@@ -1,0 +1,246 @@
+"""Task: the typed, validated form of one YAML file under tasks/, and its protocol fingerprint."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lavit_eval.digests import digest_json
+from lavit_eval.errors import UsageError, nearest
+from lavit_eval.sample import JSON, RequestKind, Sample, Settings
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")]
+
+
+class Decoding(BaseModel):
+    """How answers are decoded; greedy with one beam unless a task says otherwise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    do_sample: bool = False
+    num_beams: int = Field(default=1, ge=1)
+    min_new_tokens: int = Field(default=1, ge=0)
+    max_new_tokens: int = Field(default=128, ge=1)
+    temperature: float = Field(default=1.0, gt=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=50, ge=0)
+    repetition_penalty: float = Field(default=1.0, gt=0)
+    length_penalty: float = 1.0
+    truncate_answer: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Decoding:
+        if self.min_new_tokens > self.max_new_tokens:
+            raise ValueError(f"min_new_tokens {self.min_new_tokens} exceeds max_new_tokens {self.max_new_tokens}")
+        if self.do_sample and self.num_beams > 1:
+            raise ValueError("do_sample with num_beams > 1 is not defined by the published model; choose one")
+        return self
+
+    def settings(self) -> Settings:
+        """Return the same values as the record that travels with a request."""
+        return Settings(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Settings)})
+
+
+class Task(BaseModel):
+    """Data, prompt, decoding and metrics: all that can change a score."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: Name
+    description: str = ""
+    benchmark: Name
+    """Which reader turns the annotation files into samples."""
+    split: str
+    samples: int | None = Field(default=None, ge=1)
+    """How many samples the official split has; another count stops the run."""
+    request: Literal["answer", "caption"]
+    prompt: str
+    """What the model is asked; `{question}` stands for the sample's question, nothing else is replaced."""
+    generation: Decoding = Decoding()
+    metrics: tuple[Name, ...] = Field(min_length=1)
+    primary: Name
+    """The metric that stands for the task; one of `metrics`."""
+    failed_samples: Literal["excluded", "empty answer"] = "excluded"
+    """Whether a failed sample is left out of the value (and shown in the coverage) or scored as an empty answer."""
+    published_as: Name | None = None
+    """The task whose published numbers belong beside this one; its own name where absent."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Task:
+        if self.primary not in self.metrics:
+            raise ValueError(f"primary {self.primary!r} is not one of metrics {list(self.metrics)}")
+        if len(set(self.metrics)) != len(self.metrics):
+            raise ValueError("a metric stands twice in metrics")
+        if self.request == "answer" and "{question}" not in self.prompt:
+            raise ValueError("the prompt of an answer task must contain {question}")
+        return self
+
+    @property
+    def kind(self) -> RequestKind:
+        """The kind of request that the task makes."""
+        return self.request
+
+    @property
+    def published_task(self) -> str:
+        """Under which task's name published numbers are looked up."""
+        return self.published_as or self.task
+
+    def text(self, sample: Sample) -> str:
+        """Return what the model is asked about a sample (plain replacement: braces in data are harmless)."""
+        return self.prompt.replace("{question}", sample.question)
+
+    def asking(self, versions: Mapping[str, int]) -> Mapping[str, JSON]:
+        """Return all that can change a response: reader, split, prompt and decoding, with the reader's version."""
+        fields = self.model_dump(mode="json", include={"task", "benchmark", "split", "request", "prompt", "generation"})
+        return {**fields, "reader_version": versions[f"benchmark:{self.benchmark}"]}
+
+    def scoring(self, versions: Mapping[str, int]) -> Mapping[str, JSON]:
+        """Return all that can change the score of given responses: metrics, their versions, treatment of failures."""
+        return {
+            "metrics": {name: versions[f"metric:{name}"] for name in sorted(self.metrics)},
+            "primary": self.primary,
+            "failed_samples": self.failed_samples,
+        }
+
+    def protocol(self, versions: Mapping[str, int]) -> str:
+        """Return the protocol fingerprint (SHA-256): equal exactly when two scores were asked and scored the same way.
+
+        Args:
+            versions: "benchmark:NAME" and "metric:NAME" -> the version of that code piece.
+        """
+        return digest_json({"asking": self.asking(versions), "scoring": self.scoring(versions)})
+
+
+class SuiteRun(BaseModel):
+    """One model of a suite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    label: str | None = None
+    checkpoint: str | None = None
+    arguments: dict[str, str] = Field(default_factory=dict)
+
+
+class Suite(BaseModel):
+    """A named list of tasks, and for the demo also its data and models."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    suite: Name
+    description: str = ""
+    tasks: tuple[Name, ...] = Field(min_length=1)
+    data: Literal["yours", "demo"] = "yours"
+    models: tuple[SuiteRun, ...] = ()
+
+
+def load_task(path: Path, parents: Mapping[str, Path]) -> Task:
+    """Read one task file; `extends: NAME` takes another file's fields first (one level deep).
+
+    Raises UsageError with file and line for bad YAML, an unknown or ill-typed field, or an unknown parent.
+    """
+    document, lines = read_yaml(path)
+    parent_name = document.pop("extends", None)
+    if parent_name is not None:
+        if parent_name not in parents:
+            raise UsageError(
+                f"{path}:{lines.get(('extends',), 1)}: extends unknown task {parent_name!r}."
+                f"{nearest(str(parent_name), sorted(parents))}"
+            )
+        base, _ = read_yaml(parents[parent_name])
+        if "extends" in base:
+            raise UsageError(
+                f"{path}:{lines.get(('extends',), 1)}: {parent_name} itself extends a task; extend that one."
+            )
+        document = _merged({"published_as": parent_name, **base}, document)
+    return _validated(Task, document, path, lines)
+
+
+def load_suite(path: Path) -> Suite:
+    """Read one suite file (raises UsageError with file and line)."""
+    document, lines = read_yaml(path)
+    return _validated(Suite, document, path, lines)
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = {**base, **over}
+    if isinstance(base.get("generation"), dict) and isinstance(over.get("generation"), dict):
+        merged["generation"] = {**base["generation"], **over["generation"]}
+    return merged
+
+
+Location = tuple[str | int, ...]
+Document = TypeVar("Document", bound=BaseModel)
+
+
+def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
+    """Return a YAML mapping and the line on which each of its keys stands (raises UsageError with file and line)."""
+    import yaml
+
+    loader_class = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        loader = loader_class(path.read_text(encoding="utf-8"))
+        try:
+            node = loader.get_single_node()
+            lines: dict[Location, int] = {}
+            if node is not None:
+                _index_lines(node, (), lines, path)
+            document = loader.construct_document(node) if node is not None else None
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        raise UsageError(
+            f"{path}:{line}: not valid YAML: {getattr(error, 'problem', None) or 'unreadable'}."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}.") from error
+    if not isinstance(document, dict):
+        raise UsageError(f"{path}:1: expected a mapping of keys and values.")
+    return document, lines
+
+
+def _index_lines(node: Any, at: Location, lines: dict[Location, int], path: Path) -> None:
+    import yaml
+
+    lines.setdefault(at, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            below = (*at, str(key.value))
+            if below in lines:
+                raise UsageError(f"{path}:{key.start_mark.line + 1}: the key {key.value!r} stands twice.")
+            lines[below] = key.start_mark.line + 1
+            _index_lines(value, below, lines, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _index_lines(value, (*at, index), lines, path)
+
+
+def _validated(kind: type[Document], document: dict[str, Any], path: Path, lines: Mapping[Location, int]) -> Document:
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        # A misspelt key is also a missing one: say the misspelling, which is the cause.
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        location = tuple(first["loc"])
+        line = next((lines[location[:cut]] for cut in range(len(location), -1, -1) if location[:cut] in lines), 1)
+        key = ".".join(str(part) for part in location)
+        if first["type"] == "extra_forbidden":
+            known = _fields_at(kind, location[:-1])
+            raise UsageError(f"{path}:{line}: unknown key {key!r}.{nearest(str(location[-1]), known)}") from error
+        where = f"{key}: " if key else ""
+        raise UsageError(f"{path}:{line}: {where}{first['msg'].removeprefix('Value error, ')}.") from error
+
+
+def _fields_at(kind: type[BaseModel], location: Location) -> list[str]:
+    for part in location:
+        if isinstance(part, str) and part in kind.model_fields:
+            inner = kind.model_fields[part].annotation
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                kind = inner
+    return sorted(kind.model_fields)
