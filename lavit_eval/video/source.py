@@ -1,0 +1,197 @@
+"""A video file of any kind: its pictures in order, each in the slots of a fixed rate that show it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import repeat
+from pathlib import Path
+from typing import Any, Self
+
+import av
+from av.container import Flags
+from av.stream import Disposition
+
+from lavit_eval.errors import MediumError
+from lavit_eval.video.disposable import nal_length_size, worth_decoding
+from lavit_eval.video.timing import Clock, ConstantRate, RateFilter, rescale
+
+ELEMENTARY_STREAM = "m4v"
+"""libav's name of a raw MPEG-4 Part 2 stream; an Apple .m4v file is another format."""
+_MICROSECOND = Fraction(1, 1_000_000)
+_SHORTFALL_SECONDS, _SHORTFALL_SHARE = Fraction(1, 10), Fraction(1, 100)
+"""What a whole file may lack of its stated length: times are rounded."""
+_DECODER_THREADS = 8
+"""At most; they change the speed only."""
+
+
+class OutOfOrderError(Exception):
+    """Pictures came out of the decoder in another order than their times say."""
+
+
+class VideoFile:
+    """An open video file; use it in a `with` statement.
+
+    Raises:
+        MediumError: The file is missing, empty, truncated, or holds no video.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file and choose its video stream as the ffmpeg command does."""
+        self.path = path
+        if not path.is_file():
+            raise MediumError(f"video {path} does not exist.")
+        if path.stat().st_size == 0:
+            raise MediumError(f"video {path} is empty.")
+        try:
+            # "file:" keeps a colon in a name from being taken for a protocol; a playlist may name local files only.
+            self.container: Any = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+        except (av.FFmpegError, OSError) as error:
+            raise MediumError(f"video {path} cannot be opened (truncated, or no video): {reason(error)}.") from error
+        # PyAV asks libav to make up presentation times, one picture late in AVI files; the ffmpeg command does not.
+        self.container.flags &= ~Flags.gen_pts.value
+        self.stream: Any = self._choose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.container.close()
+
+    @property
+    def is_elementary(self) -> bool:
+        """Whether this is a raw MPEG-4 Part 2 stream, found by its content."""
+        return str(self.container.format.name) == ELEMENTARY_STREAM
+
+    def packets(self) -> Iterator[Any]:
+        """Yield the video stream's packets in file order, without the empty ones that ask for a flush.
+
+        Raises:
+            MediumError: The file ends in the middle of a packet or cannot be read on.
+        """
+        try:
+            for packet in self.container.demux(self.stream):
+                if packet.is_corrupt:
+                    raise MediumError(f"video {self.path} is truncated or damaged: a packet is incomplete.")
+                if packet.size:
+                    yield packet
+        except av.FFmpegError as error:
+            raise MediumError(f"video {self.path} is truncated or damaged: {reason(error)}.") from error
+
+    def pictures(self, fps: int, skip: bool = True) -> Iterator[Any]:
+        """Yield the frame shown in each slot of `fps` per second, the same one again where it fills several.
+
+        The slots are filled as the ffmpeg command fills them.
+
+        Args:
+            fps: Slots per second.
+            skip: Leave undecoded the H.264 pictures that nothing refers to and that this rate drops.
+
+        Raises:
+            MediumError: Nothing can be decoded, or the demuxer or the decoder reports damage. The ffmpeg command goes
+                on after such a report, with pictures made up; an evaluation must not do so in silence.
+            OutOfOrderError: With `skip` only: the times cannot be trusted, so begin again without it.
+        """
+        rate: RateFilter[Any] = RateFilter(self.stream.time_base, fps)
+        constant = ConstantRate(fill_start=len(self.container.streams) > 1)
+        clock, shift = self._clock(), self._shift()
+        skip = skip and self.stream.codec_context.name == "h264"
+        packets = self.packets()
+        if skip:
+            length_size = nal_length_size(self.stream.codec_context.extradata)
+            packets = worth_decoding(packets, lambda pts: rate.slot(pts + shift), length_size)
+        last = None
+        for frame in self._decode(packets):
+            pts = clock.stamp(_shifted(frame.pts, shift), _shifted(frame.dts, shift), frame.duration or 0)
+            if skip and last is not None and pts <= last:
+                raise OutOfOrderError
+            last = pts
+            for slot, shown in rate.push(frame, pts):
+                yield from repeat(shown, constant.copies(slot))
+        self._check_whole(clock.end)
+        for slot, shown in rate.finish(clock.end):
+            yield from repeat(shown, constant.copies(slot))
+
+    def _decode(self, packets: Iterator[Any]) -> Iterator[Any]:
+        context = self.stream.codec_context
+        context.thread_type = "AUTO"
+        context.thread_count = min(_DECODER_THREADS, os.cpu_count() or 1)
+        try:
+            for packet in packets:
+                for frame in context.decode(packet):
+                    yield self._sound(frame)
+            for frame in context.decode(None):
+                yield self._sound(frame)
+        except av.FFmpegError as error:
+            raise MediumError(f"video {self.path} is truncated or damaged: {reason(error)}.") from error
+
+    def _sound(self, frame: Any) -> Any:
+        if frame.is_corrupt:
+            raise MediumError(f"video {self.path} is truncated or damaged: a picture cannot be decoded whole.")
+        return frame
+
+    def _check_whole(self, end: int) -> None:
+        """Raise MediumError if a Matroska file ends before its stated time; only there is the demuxer silent on it."""
+        if "matroska" not in self.container.format.name:
+            return
+        stated = _seconds(self.stream.metadata.get("DURATION", ""))
+        if not stated and len(self.container.streams) == 1:
+            stated = (self.container.duration or 0) * _MICROSECOND
+        found = end * self.stream.time_base
+        if stated - found > max(_SHORTFALL_SECONDS, stated * _SHORTFALL_SHARE):
+            raise MediumError(
+                f"video {self.path} is truncated: it ends after {float(found):.1f} of {float(stated):.1f} seconds."
+            )
+
+    def _choose(self) -> Any:
+        streams = list(self.container.streams.video)
+        if not streams:
+            self.container.close()
+            raise MediumError(f"video {self.path} has no video stream.")
+
+        def weight(stream: Any) -> int:
+            # The largest picture wins, a default stream before others, cover art only for want of a video.
+            if stream.disposition & Disposition.attached_pic:
+                return 1
+            default = bool(stream.disposition & Disposition.default)
+            return int(stream.codec_context.width * stream.codec_context.height) + 5_000_000 * default
+
+        return max(streams, key=weight)
+
+    def _shift(self) -> int:
+        """Return what the ffmpeg command adds to all times, in the stream's time base: the file begins at 0.
+
+        In formats whose times may jump, such as MPEG-TS, only the streams in use count.
+        """
+        start = self.container.start_time
+        if start is None:
+            return 0
+        if self.container.format.flags & av.format.Flags.ts_discont.value and self.stream.start_time is not None:
+            start = rescale(self.stream.start_time, self.stream.time_base / _MICROSECOND)
+        return rescale(-start, _MICROSECOND / self.stream.time_base)
+
+    def _clock(self) -> Clock:
+        def length(rate: Fraction | None) -> int:
+            return rescale(1, 1 / (rate * self.stream.time_base)) if rate else 0
+
+        untimed = bool(self.container.format.flags & av.format.Flags.no_timestamps.value)
+        return Clock(length(self.stream.codec_context.framerate), length(self.stream.average_rate), untimed)
+
+
+def _seconds(text: str) -> Fraction:
+    """Return the seconds of a Matroska tag such as 00:00:05.000000000, 0 if it is none."""
+    try:
+        hours, minutes, seconds = text.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+    except ValueError:
+        return Fraction(0)
+
+
+def _shifted(time: int | None, shift: int) -> int | None:
+    return None if time is None else time + shift
+
+
+def reason(error: Exception) -> str:
+    """Return libav's words for an error, without its number and the file's name."""
+    return str(getattr(error, "strerror", None) or error).rstrip(".")
