@@ -1,0 +1,113 @@
+"""Answers that were made elsewhere, as a model like any other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from lavit_eval.digests import digest_file
+from lavit_eval.errors import UsageError
+from lavit_eval.models.protocol import FactoryMethods, ModelOptions
+from lavit_eval.sample import JSON, Request, RequestKind, Response, Sample
+
+Key = tuple[str, int]
+
+
+class ExternalAnswers(FactoryMethods):
+    """Reads one JSON object per line: `sample_id`, `text`, and `repeat` (0 where absent).
+
+    A sample without a line is a failed response; a line without a sample, or a sample twice, is the user's mistake.
+    """
+
+    capabilities: ClassVar[frozenset[RequestKind]] = frozenset({"answer", "caption"})
+    reads_media: ClassVar[bool] = False
+    """The media were seen elsewhere; here they may be absent."""
+
+    def __init__(self, options: ModelOptions) -> None:
+        super().__init__(options)
+        self._path = _path(options)
+        self._answers = read_answers(self._path)
+
+    @classmethod
+    def identify(cls, options: ModelOptions) -> Mapping[str, JSON]:
+        """Return the digest of the file: the answers are the model."""
+        return {"class": cls.__name__, "answers": digest_file(_path(options))}
+
+    @classmethod
+    def preflight(cls, options: ModelOptions) -> list[str]:
+        """Read the file once and say what is wrong with it."""
+        try:
+            read_answers(_path(options))
+        except UsageError as error:
+            return [str(error)]
+        return []
+
+    @classmethod
+    def load(cls, options: ModelOptions) -> Self:
+        """Read the answers."""
+        return cls(options)
+
+    def prepare(self, task: str, samples: Sequence[Sample]) -> None:
+        """Refuse answers to samples that the task does not have."""
+        known = {sample.id for sample in samples}
+        strange = sorted({sample_id for sample_id, _ in self._answers} - known)
+        if strange:
+            raise UsageError(
+                f"{self._path}: {len(strange)} answers belong to no sample of {task} (first: {strange[0]!r}); "
+                "remove them or choose the right --task."
+            )
+
+    def respond(self, requests: Sequence[Request]) -> list[Response]:
+        """Return the answers of the file."""
+        return [self._one(request) for request in requests]
+
+    def _one(self, request: Request) -> Response:
+        text = self._answers.get(request.key)
+        if text is None:
+            return Response(
+                request.sample_id, request.repeat, "failed", error=f"{self._path.name} has no answer to it."
+            )
+        return Response(request.sample_id, request.repeat, "answered", text=text)
+
+
+def _path(options: ModelOptions) -> Path:
+    if "answers" not in options.arguments:
+        raise UsageError(
+            "The model 'external' needs a file of answers: lavit-eval score --task TASK --answers FILE.jsonl"
+        )
+    return Path(options.arguments["answers"])
+
+
+def read_answers(path: Path) -> dict[Key, str]:
+    """Read a file of answers (raises UsageError with file and line)."""
+    answers: dict[Key, str] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read ({error}); give a JSON-lines file with --answers.") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        key, text = _entry(line, f"{path}:{number}")
+        if key in answers:
+            raise UsageError(f"{path}:{number}: a second answer to sample {key[0]!r}, repeat {key[1]}; keep one.")
+        answers[key] = text
+    return answers
+
+
+def _entry(line: str, where: str) -> tuple[Key, str]:
+    try:
+        entry: Any = json.loads(line)
+    except ValueError as error:
+        raise UsageError(f"{where}: not JSON ({error}); write one object per line.") from error
+    if not isinstance(entry, dict) or not isinstance(entry.get("text"), str) or "sample_id" not in entry:
+        raise UsageError(f'{where}: expected {{"sample_id": ..., "text": "..."}}.')
+    unknown = sorted(set(entry) - {"sample_id", "text", "repeat"})
+    repeat = entry.get("repeat", 0)
+    if unknown or not isinstance(repeat, int) or isinstance(repeat, bool) or repeat < 0:
+        raise UsageError(
+            f"{where}: unknown key {unknown[0]!r}." if unknown else f"{where}: repeat must be 0, 1, 2, ..."
+        )
+    return (str(entry["sample_id"]), repeat), entry["text"]

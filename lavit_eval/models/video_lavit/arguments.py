@@ -1,0 +1,78 @@
+"""What `--model-args` may say about Video-LaVIT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
+
+from lavit_eval.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from lavit_eval.video.settings import VideoSettings
+
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "attention": ("sdpa", "xformers"),
+    "token_select": ("gumbel", "argmax"),
+    "long_prompt": ("fewer_clips", "reference"),
+    "backend": ("pyav", "mvextractor"),
+    "video_cache": ("on", "off"),
+}
+RANGES: Mapping[str, tuple[int, int]] = {"max_clips": (1, 1000), "encoder_threads": (1, 16)}
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """The arguments of `--model-args`, checked; the defaults are the published ones but for `long_prompt`."""
+
+    attention: str = "sdpa"
+    """Kernel of the visual encoder."""
+    token_select: str = "gumbel"
+    """Whether a patch is kept by a draw, as published, or whenever that is at least as probable as not."""
+    max_clips: int = 16
+    """At most this many clips are taken from a video."""
+    encoder_threads: int = 16
+    """Slices per picture when a video is re-encoded; they change its motion vectors."""
+    long_prompt: str = "fewer_clips"
+    """What gives way when a prompt exceeds the context: clips, or, as in the reference, the prompt's end."""
+    backend: str = "pyav"
+    """Who reads the motion vectors."""
+    video_cache: str = "on"
+    """Whether preprocessed videos are kept on disk; changes no answer."""
+
+    @classmethod
+    def parse(cls, given: Mapping[str, str]) -> Self:
+        """Return the arguments in `key -> text`; raises UsageError for an unknown key or value."""
+        known = tuple(item.name for item in fields(cls))
+        values: dict[str, Any] = {}
+        for key, text in given.items():
+            if key not in known:
+                raise UsageError(
+                    f"video-lavit has no model argument {key!r}; --model-args knows {', '.join(known)}."
+                    f"{nearest(key, known)}"
+                )
+            values[key] = _whole_number(key, text) if key in RANGES else _choice(key, text)
+        return cls(**values)
+
+    def video(self, size: int | None = None) -> VideoSettings:
+        """Return how a video file becomes clips, with keyframes of `size` pixels a side (default: as published)."""
+        from lavit_eval.video.settings import VideoSettings
+
+        fixed: dict[str, Any] = {"backend": self.backend}
+        if size is not None:
+            fixed["size"] = size
+        return VideoSettings(max_clips=self.max_clips, encoder_threads=self.encoder_threads, **fixed)
+
+
+def _choice(key: str, text: str) -> str:
+    choices = CHOICES[key]
+    if text not in choices:
+        raise UsageError(f"--model-args {key}={text}: {key} is {' or '.join(choices)}.{nearest(text, choices)}")
+    return text
+
+
+def _whole_number(key: str, text: str) -> int:
+    low, high = RANGES[key]
+    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+        raise UsageError(f"--model-args {key}={text}: {key} is a whole number from {low} to {high}.")
+    return int(text)

@@ -1,0 +1,182 @@
+"""Answers batches of questions about images and videos, each as if it were asked alone."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from lavit_eval.digests import digest_json
+from lavit_eval.errors import MediumError
+from lavit_eval.models.video_lavit.answer import clean_answer
+from lavit_eval.models.video_lavit.context import context_length, fit_clips, published_cut
+from lavit_eval.models.video_lavit.generation import generate
+from lavit_eval.models.video_lavit.sight import Loaded, Seen, Sight
+from lavit_eval.models.video_lavit.splice import PAD, splice
+from lavit_eval.models.video_lavit.stopping import StopRule
+from lavit_eval.models.video_lavit.tokenizer import Tokenizer
+from lavit_eval.models.video_lavit.understanding import UnderstandingModel
+from lavit_eval.sample import Medium, Request, Response, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A request that is ready for the language model."""
+
+    request: Request
+    ids: list[int]
+    """The prompt, its placeholder negative."""
+    visual: Tensor | None
+    """What stands for the placeholder, `[positions, hidden]`."""
+    digests: dict[str, str | list[str]]
+    counts: dict[str, int]
+
+
+class _Batch:
+    """What the requests of one batch share: media, the reason why one cannot be used, and time."""
+
+    def __init__(self) -> None:
+        self.loaded: dict[Medium, Loaded | MediumError] = {}
+        self.seen: dict[object, Seen] = {}
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - start
+
+
+class Respondent:
+    """The loaded model with all that it needs to answer.
+
+    Args:
+        model: The understanding model.
+        tokenizer: Its tokenizer.
+        sight: Its eyes.
+        long_prompt: `fewer_clips`, or `reference`: all clips, and the prompt's end cut off where the checkpoint's
+            config.json says so.
+    """
+
+    def __init__(
+        self, model: UnderstandingModel, tokenizer: Tokenizer, sight: Sight, long_prompt: str = "fewer_clips"
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.sight = sight
+        self.long_prompt = long_prompt
+        self.stop = StopRule.of(tokenizer)
+
+    def respond(self, requests: Sequence[Request]) -> list[Response]:
+        """Answer a batch, in the order given; a request whose medium cannot be used fails with the reason."""
+        if not requests:
+            return []
+        batch = _Batch()
+        found: dict[int, Response] = {}
+        groups: dict[Settings, list[tuple[int, Row]]] = {}
+        for place, request in enumerate(requests):
+            try:
+                row = self._prepare(request, batch)
+            except MediumError as error:
+                found[place] = _failure(request, str(error), batch)
+            else:
+                groups.setdefault(request.settings, []).append((place, row))
+        for settings, members in groups.items():
+            with batch.timed("generate"):
+                answers = self._write([row for _, row in members], settings)
+            found |= {place: answer for (place, _), answer in zip(members, answers, strict=True)}
+        times = {stage: batch.seconds[stage] / len(requests) for stage in ("preprocess", "encode", "generate")}
+        return [_with_times(found[place], times) for place in range(len(requests))]
+
+    def _prepare(self, request: Request, batch: _Batch) -> Row:
+        if len(request.media) > 1:
+            raise MediumError(f"The model takes one image or video per question, not {len(request.media)}.")
+        if not request.media:
+            ids = self.tokenizer.prompt_ids(request.text, "text")
+            self._fit([], ids, request.settings)
+            return Row(request, ids, None, {"prompt_ids": digest_json(ids)}, {"visual_tokens": 0, "motion_tokens": 0})
+        medium = request.media[0]
+        loaded = self._load(medium, batch)
+        seen = self._see(loaded, request, batch)
+        ids = self.tokenizer.prompt_ids(request.text, medium.kind)
+        used = self._fit([len(block) for block in seen.blocks], ids, request.settings)
+        digests: dict[str, str | list[str]] = {
+            "media": [loaded.digest],
+            "prompt_ids": digest_json(ids),
+            "keyframes": digest_json([seen.keyframe_digests[clip] for clip in used]),
+            "visual_tokens": digest_json([seen.selection_digests[clip] for clip in used]),
+        }
+        counts = {
+            "visual_tokens": sum(seen.kept[clip] for clip in used),
+            "motion_tokens": seen.motion_tokens * len(used),
+        }
+        if medium.kind == "video":
+            digests["motion"] = digest_json([seen.motion_digests[clip] for clip in used])
+            counts |= {"clips_found": len(seen.blocks), "clips_used": len(used)}
+        return Row(request, ids, torch.cat([seen.blocks[clip] for clip in used]), digests, counts)
+
+    def _load(self, medium: Medium, batch: _Batch) -> Loaded:
+        if medium not in batch.loaded:
+            with batch.timed("preprocess"):
+                try:
+                    batch.loaded[medium] = self.sight.load(medium)
+                except MediumError as error:
+                    batch.loaded[medium] = error
+        found = batch.loaded[medium]
+        if isinstance(found, MediumError):
+            raise found
+        return found
+
+    def _see(self, loaded: Loaded, request: Request, batch: _Batch) -> Seen:
+        key = self.sight.see_key(loaded, request.seeds)
+        if key not in batch.seen:
+            with batch.timed("encode"):
+                batch.seen[key] = self.sight.see(loaded, request.seeds)
+        return batch.seen[key]
+
+    def _fit(self, clips: Sequence[int], ids: Sequence[int], settings: Settings) -> tuple[int, ...]:
+        """Return which clips to show."""
+        if self.long_prompt == "reference":
+            return tuple(range(len(clips)))
+        text = sum(token > PAD for token in ids)
+        return fit_clips(clips, text, settings.max_new_tokens, context_length(self.model.config))
+
+    @torch.inference_mode()
+    def _write(self, rows: Sequence[Row], settings: Settings) -> list[Response]:
+        cut = published_cut(self.model.config) if self.long_prompt == "reference" else None
+        prompts = [row.ids for row in rows]
+        spliced = splice(self.model, prompts, [row.visual for row in rows], cut)
+        generators = None
+        if settings.do_sample:
+            generators = [torch.Generator().manual_seed(row.request.seeds.write) for row in rows]
+        written = generate(self.model, spliced, prompts, settings, self.stop, generators)
+        lengths = spliced.mask.sum(1).tolist()
+        return [
+            Response(
+                row.request.sample_id,
+                row.request.repeat,
+                "answered",
+                text=clean_answer(self.tokenizer.decode(ids), settings.truncate_answer),
+                digests=row.digests,
+                counts={"prompt_tokens": length, "new_tokens": len(ids), **row.counts},
+            )
+            for row, ids, length in zip(rows, written, lengths, strict=True)
+        ]
+
+
+def _failure(request: Request, reason: str, batch: _Batch) -> Response:
+    known = [batch.loaded.get(medium) for medium in request.media]
+    files = [loaded.digest for loaded in known if isinstance(loaded, Loaded)]
+    digests: dict[str, str | list[str]] = {"media": files} if files else {}
+    return Response(request.sample_id, request.repeat, "failed", error=reason, digests=digests)
+
+
+def _with_times(response: Response, times: dict[str, float]) -> Response:
+    return replace(response, times=times)
