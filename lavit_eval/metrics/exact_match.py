@@ -1,0 +1,55 @@
+"""Exact match, the accuracy of MSVD-QA and MSRVTT-QA before language models judged answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import ClassVar
+
+from lavit_eval.metrics.protocol import Measured, mean_of
+from lavit_eval.metrics.references import check_references
+from lavit_eval.sample import Sample
+
+MARKS = ".,;:!?\"'`()[]{}<>\u2018\u2019\u201c\u201d\u2026"
+"""Sentence punctuation, quotes and brackets; signs that carry meaning ($ % # & + - * /) are no part of it."""
+
+
+class ExactMatch:
+    """Percentage of answers equal to a reference after the same normalisation of both.
+
+    Lower-case; every run of white space becomes one space; `MARKS` and spaces are taken off both ends. Nothing inside
+    the answer changes: no article is dropped, no number word becomes a digit, no word is lemmatised. An answer of
+    which nothing is left is wrong. On the one-word answers of MSVD-QA and MSRVTT-QA this is the string equality of
+    Xu et al. (2017) and of the classifiers after it; range 0 to 100.
+    """
+
+    version: ClassVar[int] = 1
+    higher_is_better: ClassVar[bool] = True
+    unit: ClassVar[str] = "percent"
+    bounds: ClassVar[tuple[float, float] | None] = (0.0, 100.0)
+
+    def skipped_because(self) -> str | None:
+        """Return None: nothing outside Python is needed."""
+        return None
+
+    def measure(self, samples: Sequence[Sample], texts: Sequence[str]) -> Measured:
+        """Score answers; `per_sample` holds the normalised `answer` (see `Metric.measure`)."""
+        check_references(samples, texts)
+        answers = [normalise(text) for text in texts]
+        scores = [
+            float(bool(answer) and any(answer == normalise(reference) for reference in sample.references))
+            for sample, answer in zip(samples, answers, strict=True)
+        ]
+        records = [{"score": score, "answer": answer} for score, answer in zip(scores, answers, strict=True)]
+        return replace(mean_of(scores, scale=100.0), per_sample=records)
+
+
+@lru_cache(maxsize=65536)
+def normalise(text: str) -> str:
+    """Return an answer in lower case, with single spaces, without punctuation and spaces at its ends.
+
+    >>> normalise(' "A  man." ')
+    'a man'
+    """
+    return " ".join(text.lower().split()).strip(MARKS + " ")

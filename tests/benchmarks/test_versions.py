@@ -1,0 +1,44 @@
+"""A reader that gives other Samples for the same files must have another version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lavit_eval.benchmarks.coco_captions import CocoKarpathyTest
+from lavit_eval.benchmarks.msrvtt_qa import MsrvttQa
+from lavit_eval.benchmarks.msvd_qa import MsvdQa
+from lavit_eval.benchmarks.protocol import Benchmark
+from lavit_eval.benchmarks.vqav2 import Vqav2
+from lavit_eval.digests import digest_json
+from tests.benchmarks.layouts import write_karpathy, write_msrvtt_qa, write_msvd_qa, write_vqav2
+
+KNOWN = {
+    "vqav2": (1, "7f21606200f3c2eb"),
+    "coco_karpathy_test": (1, "65bd54c2916b7c77"),
+    "msvd_qa": (1, "598f2ac2022d6fd3"),
+    "msrvtt_qa": (1, "70d607990aa9428a"),
+}
+CASES: dict[str, tuple[Benchmark, Callable[[Path], object], str, str]] = {
+    "vqav2": (Vqav2(), write_vqav2, "vqav2", "val"),
+    "coco_karpathy_test": (CocoKarpathyTest(), write_karpathy, "coco", "test"),
+    "msvd_qa": (MsvdQa(), write_msvd_qa, "MSVD-QA", "test"),
+    "msrvtt_qa": (MsrvttQa(), write_msrvtt_qa, "MSRVTT-QA", "test"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_the_version_belongs_to_the_output(tmp_path: Path, name: str) -> None:
+    benchmark, write, folder, split = CASES[name]
+    write(tmp_path / folder)
+    samples = [
+        [
+            [sample.id, sample.question, list(sample.references), dict(sample.categories), dict(sample.extra)],
+            [[medium.kind, medium.name, Path(medium.path).relative_to(tmp_path).as_posix()] for medium in sample.media],
+        ]
+        for sample in benchmark.read(tmp_path, split).samples
+    ]
+    found = (benchmark.version, digest_json(samples)[:16])
+    assert found == KNOWN[name], f"{name} gives other Samples: raise its version and record {found} here"

@@ -1,0 +1,61 @@
+"""A metric that gives another value for the same texts must have another version."""
+
+from __future__ import annotations
+
+import pytest
+
+from lavit_eval.digests import digest_json
+from lavit_eval.metrics.bleu import Bleu1, Bleu2, Bleu3, Bleu4
+from lavit_eval.metrics.cider import Cider
+from lavit_eval.metrics.exact_match import ExactMatch
+from lavit_eval.metrics.java import missing_java
+from lavit_eval.metrics.meteor import Meteor
+from lavit_eval.metrics.protocol import Metric
+from lavit_eval.metrics.rouge import RougeL
+from lavit_eval.metrics.vqa_accuracy import TextvqaAccuracy, VqaAccuracy, VqaAccuracyLavit
+from lavit_eval.sample import Sample
+from tests.metrics.captions import TEXTS, samples, total
+
+ANSWERS = ["Yes.", "two dogs", "it is a T-shirt, 1,000", "", "a man", "6:30", "isnt", "dog's", "Im", "5...", "(cat)"]
+PEOPLE = [
+    *(["yes"] * 10, ["2 dogs"] * 4 + ["two dogs"] * 6, ["t shirt 1000"] * 3 + ["T-shirt"] * 7, ["unanswerable"] * 10),
+    *(["a man"] * 9 + ["man"], ["6 30"] * 5 + ["6:30"] * 5, ["isn't"] * 2 + ["no"] * 8, ["dog"] * 5 + ["dog's"] * 5),
+    *(["im"] * 9 + ["I"], ["5"] * 10, ["cat"] * 10),
+]
+KNOWN: dict[type[Metric], tuple[int, str]] = {
+    ExactMatch: (1, "fe3324be90ec5cd3"),
+    VqaAccuracy: (1, "94df91ec4574997d"),
+    VqaAccuracyLavit: (1, "c741d8586242a377"),
+    TextvqaAccuracy: (1, "a330d5648a57bf81"),
+    Bleu1: (1, "1c80cd1e4677c9fb"),
+    Bleu2: (1, "c7a9b5e582149168"),
+    Bleu3: (1, "a093d39202d34fdf"),
+    Bleu4: (1, "06ed7ec2467b4f47"),
+    RougeL: (1, "8cd9b6011ebbbd36"),
+    Cider: (1, "b3c66a40706e92a9"),
+    Meteor: (1, "88420dc27bdf914e"),
+}
+
+
+@pytest.mark.parametrize("kind", list(KNOWN), ids=lambda kind: kind.__name__)
+def test_the_version_belongs_to_the_output(kind: type[Metric]) -> None:
+    metric = kind()
+    if metric.skipped_because() is not None:
+        pytest.skip(str(missing_java()))
+    if metric.unit == "percent":
+        asked = [Sample(str(number), (), "", tuple(people)) for number, people in enumerate(PEOPLE)]
+        measured = metric.measure(asked, ANSWERS)
+    else:
+        measured = metric.measure(samples(), TEXTS)
+    scores = [f"{float(record['score']):.9g}" for record in measured.per_sample]
+    found = (metric.version, digest_json([f"{total(measured):.9g}", *scores])[:16])
+    assert found == KNOWN[kind], f"{kind.__name__} gives other values: raise its version and record {found} here"
+
+
+@pytest.mark.parametrize("kind", list(KNOWN), ids=lambda kind: kind.__name__)
+def test_values_lie_within_the_bounds(kind: type[Metric]) -> None:
+    assert kind.bounds is not None
+    low, high = kind.bounds
+    assert low == 0.0
+    assert high == (1000.0 if kind is Cider else 100.0)
+    assert kind.higher_is_better
