@@ -1,0 +1,105 @@
+"""The folder has the official layouts: every field, every file, every id once."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from lavit_eval.demo import demo_counts
+from tests.demo.conftest import IMAGES, VIDEOS
+from tests.demo.detector import direction, find_shapes
+
+COUNTS = demo_counts(VIDEOS, IMAGES)
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+VIDEO_QA = [("MSVD-QA", "video/vid{}.avi", set()), ("MSRVTT-QA", "videos/video{}.mp4", {"category_id"})]
+
+
+@pytest.mark.parametrize(("folder", "name", "more"), VIDEO_QA)
+def test_video_qa_rows(demo_root: Path, folder: str, name: str, more: set[str]) -> None:
+    rows = read(demo_root / folder / "test_qa.json")
+    assert len(rows) == COUNTS["msvd_qa"] == COUNTS["msrvtt_qa"]
+    assert all(set(row) == {"answer", "id", "question", "video_id"} | more for row in rows)
+    assert len({row["id"] for row in rows}) == len(rows)
+    assert set(Counter(row["video_id"] for row in rows).values()) == {4}
+    named = {demo_root / folder / name.format(row["video_id"]) for row in rows}
+    assert named == set((demo_root / folder / name).parent.iterdir())
+
+
+@pytest.mark.parametrize(("folder", "name", "more"), VIDEO_QA)
+def test_video_answers_can_be_seen_in_the_files(demo_root: Path, folder: str, name: str, more: set[str]) -> None:
+    rows = read(demo_root / folder / "test_qa.json")
+    for video in {row["video_id"] for row in rows}:
+        color, form, count, way = (row["answer"] for row in rows if row["video_id"] == video)
+        with av.open(str(demo_root / folder / name.format(video))) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        first, last = find_shapes(frames[0]), find_shapes(frames[-1])
+        assert len(first) == ["one", "two", "three", "four"].index(count) + 1
+        assert first[color].form() == form
+        assert direction(first[color], last[color]) == way
+
+
+def test_msvd_mapping_names_every_video(demo_root: Path) -> None:
+    lines = (demo_root / "MSVD-QA" / "youtube_mapping.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [line.split(" ") for line in lines]
+    assert {file for _, file in pairs} == {path.stem for path in (demo_root / "MSVD-QA" / "video").iterdir()}
+    assert len({clip for clip, _ in pairs}) == VIDEOS
+    assert {clip[0] for clip, _ in pairs} >= {"-", "_"}
+
+
+def test_vqav2_files(demo_root: Path) -> None:
+    asked = read(demo_root / "vqav2" / "v2_OpenEnded_mscoco_val2014_questions.json")
+    stated = read(demo_root / "vqav2" / "v2_mscoco_val2014_annotations.json")
+    assert (asked["task_type"], asked["data_type"], asked["data_subtype"]) == ("Open-Ended", "mscoco", "val2014")
+    questions = {row["question_id"]: row for row in asked["questions"]}
+    assert len(questions) == len(asked["questions"]) == len(stated["annotations"]) == COUNTS["vqav2"]
+    assert {row["question_id"] for row in stated["annotations"]} == set(questions)
+    for row in stated["annotations"]:
+        answers = Counter(answer["answer"] for answer in row["answers"])
+        assert answers.most_common(1)[0][0] == row["multiple_choice_answer"]
+        assert answers[row["multiple_choice_answer"]] >= 6
+        assert [answer["answer_id"] for answer in row["answers"]] == list(range(1, 11))
+        assert {answer["answer_confidence"] for answer in row["answers"]} <= {"yes", "maybe", "no"}
+        question = questions[row["question_id"]]
+        assert question["image_id"] == row["image_id"]
+        assert question["question"].lower().startswith(row["question_type"])
+        assert (demo_root / "coco" / "val2014" / f"COCO_val2014_{row['image_id']:012d}.jpg").is_file()
+    assert Counter(row["answer_type"] for row in stated["annotations"]) == dict.fromkeys(
+        ("other", "number", "yes/no"), IMAGES
+    )
+    agreeing = {len({answer["answer"] for answer in row["answers"]}) == 1 for row in stated["annotations"]}
+    assert agreeing == {True, False}
+
+
+def test_vqav2_counts_colours_and_forms_can_be_seen(demo_root: Path) -> None:
+    for row in read(demo_root / "vqav2" / "v2_mscoco_val2014_annotations.json")["annotations"]:
+        with Image.open(demo_root / "coco" / "val2014" / f"COCO_val2014_{row['image_id']:012d}.jpg") as picture:
+            found = find_shapes(np.asarray(picture))
+        if row["question_type"] == "how many":
+            assert row["multiple_choice_answer"] == str(len(found))
+        elif row["question_type"] == "what color is the":
+            assert row["multiple_choice_answer"] in found
+        elif row["question_type"] == "what is the":
+            assert row["multiple_choice_answer"] in {blob.form() for blob in found.values()}
+
+
+def test_captions(demo_root: Path) -> None:
+    listed = read(demo_root / "coco" / "annotations" / "coco_karpathy_test.json")
+    truth = read(demo_root / "coco" / "annotations" / "coco_karpathy_test_gt.json")
+    assert len(listed) == len({row["image"] for row in listed}) == COUNTS["coco_karpathy_test"]
+    assert all(len(row["caption"]) == 5 and (demo_root / "coco" / row["image"]).is_file() for row in listed)
+    ids = [int(row["image"].rsplit("_", 1)[1].removesuffix(".jpg")) for row in listed]
+    assert [row["id"] for row in truth["images"]] == ids
+    assert [row["caption"] for row in truth["annotations"]] == [text for row in listed for text in row["caption"]]
+    assert len({row["id"] for row in truth["annotations"]}) == 5 * IMAGES
