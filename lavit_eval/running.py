@@ -93,7 +93,7 @@ def _with_demo_data(base: RunOptions, threads_given: bool) -> RunOptions:
 
     # The tiny model gains little from a second thread and loses much where the cores are shared.
     threads = base.threads if threads_given else 1
-    return dataclasses.replace(base, data_root=demo_data(base.output), demo=True, counts=DEMO_COUNTS, threads=threads)
+    return dataclasses.replace(base, data_root=demo_data(), demo=True, counts=DEMO_COUNTS, threads=threads)
 
 
 def _one(base: RunOptions, model: SuiteRun, options: argparse.Namespace, several: bool) -> RunOptions:
@@ -101,7 +101,7 @@ def _one(base: RunOptions, model: SuiteRun, options: argparse.Namespace, several
     if base.demo and model.model == "video-lavit" and checkpoint in (None, "tiny"):
         from lavit_eval.demo.material import demo_checkpoint
 
-        checkpoint = str(demo_checkpoint(base.output))
+        checkpoint = str(demo_checkpoint())
     run_id = options.run_id
     return dataclasses.replace(
         base,

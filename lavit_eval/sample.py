@@ -104,6 +104,10 @@ class Request:
     seeds: Seeds
     options: tuple[str, ...] = ()
     """The candidates of a `choose` request."""
+    generation: Mapping[str, JSON] = field(default_factory=dict)
+    """How an image or video is made: the task's own settings, uninterpreted."""
+    output: str | None = None
+    """Where a generated file goes: an absolute path without suffix; None for requests that make no file."""
 
     @property
     def key(self) -> tuple[str, int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ FIRST_IMAGE = 900001
 """Beyond every real COCO id."""
 ANSWERERS = 10
 """People who answer each VQAv2 question."""
+MAKERS = 4
+"""Films made at once, at most."""
 LICENSE = {"name": "made by lavit-eval, no third-party content", "url": ""}
 
 
@@ -30,9 +34,10 @@ def write_msvd_qa(root: Path, seed: int, videos: int) -> None:
     """Write MSVD-QA/{test_qa.json, youtube_mapping.txt, video/vid*.avi}, four questions a video."""
     folder, rows, mapping = root / "MSVD-QA", [], []
     (folder / "video").mkdir(parents=True)
+    films: dict[Path, Scene] = {}
     for index in range(videos):
         scene, number = draw_scene(seed, "msvd_qa/test", index, VIDEO), FIRST_MSVD_VIDEO + index
-        write_video(scene, folder / "video" / f"vid{number}.avi")
+        films[folder / "video" / f"vid{number}.avi"] = scene
         # Real names may begin with "-" or "_", so some made ones do.
         mapping.append(f"{('-', '_', 'd')[index % 3]}emo{index:07d}_0_{scene.frames // 24} vid{number}\n")
         for place, kind in enumerate(VIDEO_KINDS):
@@ -45,6 +50,7 @@ def write_msvd_qa(root: Path, seed: int, videos: int) -> None:
                     "video_id": number,
                 }
             )
+    _write_videos(films)
     write_json(folder / "test_qa.json", rows)
     (folder / "youtube_mapping.txt").write_text("".join(mapping), encoding="utf-8")
 
@@ -53,9 +59,10 @@ def write_msrvtt_qa(root: Path, seed: int, videos: int) -> None:
     """Write MSRVTT-QA/{test_qa.json, videos/video*.mp4}, four questions a video."""
     folder, rows = root / "MSRVTT-QA", []
     (folder / "videos").mkdir(parents=True)
+    films: dict[Path, Scene] = {}
     for index in range(videos):
         scene, number = draw_scene(seed, "msrvtt_qa/test", index, VIDEO), FIRST_MSRVTT_VIDEO + index
-        write_video(scene, folder / "videos" / f"video{number}.mp4")
+        films[folder / "videos" / f"video{number}.mp4"] = scene
         for place, kind in enumerate(VIDEO_KINDS):
             question = ask(scene, kind)
             rows.append(
@@ -67,7 +74,15 @@ def write_msrvtt_qa(root: Path, seed: int, videos: int) -> None:
                     "video_id": number,
                 }
             )
+    _write_videos(films)
     write_json(folder / "test_qa.json", rows)
+
+
+def _write_videos(films: Mapping[Path, Scene]) -> None:
+    """Draw and encode the films, several at once: each is encoded by one thread, so its bytes do not depend on that."""
+    with ThreadPoolExecutor(max_workers=min(MAKERS, os.cpu_count() or 1)) as pool:
+        for _ in pool.map(write_video, films.values(), films.keys()):
+            pass
 
 
 def write_images(root: Path, seed: int, images: int) -> None:

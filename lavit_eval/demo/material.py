@@ -1,4 +1,4 @@
-"""Where the demo suite's data and checkpoint lie, made when they are first needed."""
+"""Where the demo suite's data and checkpoint lie: in the cache, made when they are first needed on a machine."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from lavit_eval.demo.data import make_demo_data
+from lavit_eval.demo.data import DEMO_VERSION, make_demo_data
+from lavit_eval.digests import cache_folder
 
 CHECKPOINT_SEED = 0
+CHECKPOINT_VERSION = 1
+"""Rises when the same seed would give another checkpoint."""
 
 
-def demo_data(output: Path) -> Path:
-    """Return the data root of the demo, made under the output folder unless it is there already."""
-    root = output / "demo" / "data"
+def demo_data() -> Path:
+    """Return the data root of the demo."""
+    root = cache_folder() / "demo" / f"data-{DEMO_VERSION}"
     if not root.is_dir():
         print(f"Making the demo's videos and images in {root} ...", file=sys.stderr, flush=True)
     return make_demo_data(root)
 
 
-def demo_checkpoint(output: Path) -> Path:
-    """Return the tiny checkpoint of the demo, made under the output folder unless it is there already."""
+def demo_checkpoint() -> Path:
+    """Return the tiny checkpoint of the demo."""
     from lavit_eval.models.video_lavit.tiny import make_tiny
 
-    folder = output / "demo" / "checkpoint"
+    folder = cache_folder() / "demo" / f"checkpoint-{CHECKPOINT_VERSION}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if not folder.is_dir():
