@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import av
 
 from lavit_eval.errors import MediumError
+from lavit_eval.video.ahead import run_ahead
 from lavit_eval.video.orientation import PIXELS, Uprighter
 from lavit_eval.video.settings import VideoSettings
 from lavit_eval.video.source import OutOfOrderError, VideoFile, reason
@@ -37,8 +39,9 @@ def reencode(path: Path, settings: VideoSettings) -> Mpeg4Stream:
 def _reencode(path: Path, settings: VideoSettings, skip: bool) -> Mpeg4Stream:
     stream = Mpeg4Stream(str(path))
     try:
-        with VideoFile(path) as file:
-            for packet in _encode(file, settings, skip):
+        # Closing the packets first ends the thread that still reads the file.
+        with VideoFile(path) as file, closing(_encode(file, settings, skip)) as packets:
+            for packet in packets:
                 # No B-frames: every picture that is not a keyframe is predicted from the one before.
                 stream.append(packet, "I" if packet.is_keyframe else "P")
         if not stream.frame_types:
@@ -49,13 +52,14 @@ def _reencode(path: Path, settings: VideoSettings, skip: bool) -> Mpeg4Stream:
     return stream
 
 
-def _encode(file: VideoFile, settings: VideoSettings, skip: bool) -> Iterator[Any]:
+def _encode(file: VideoFile, settings: VideoSettings, skip: bool) -> Generator[Any, None, None]:
     upright = Uprighter(file.stream.time_base)
     encoder: Any = None
     seen: Any = None
     picture: Any = None
+    pictures = run_ahead(file.pictures(settings.fps, skip))
     try:
-        for place, frame in enumerate(file.pictures(settings.fps, skip)):
+        for place, frame in enumerate(pictures):
             if frame is not seen:
                 seen, picture = frame, upright(frame)
             if encoder is None:
@@ -74,6 +78,8 @@ def _encode(file: VideoFile, settings: VideoSettings, skip: bool) -> Iterator[An
             yield from encoder.encode(None)
     except av.FFmpegError as error:
         raise MediumError(f"video {file.path} cannot be re-encoded: {reason(error)}.") from error
+    finally:
+        pictures.close()
 
 
 def _encoder(picture: Any, settings: VideoSettings) -> Any:

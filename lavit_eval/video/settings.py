@@ -27,7 +27,7 @@ class VideoSettings:
 
     The encoder's thread count is the number of slices that each picture is cut into, which changes the motion vectors;
     it is therefore fixed here and never taken from the machine. 16 is what the ffmpeg command chooses on a machine with
-    15 or more cores. The decoder's thread count changes nothing and is not part of this.
+    15 or more cores.
     """
 
     max_clips: int = 16

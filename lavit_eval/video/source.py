@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
@@ -20,10 +19,8 @@ from lavit_eval.video.timing import Clock, ConstantRate, RateFilter, rescale
 ELEMENTARY_STREAM = "m4v"
 """libav's name of a raw MPEG-4 Part 2 stream; an Apple .m4v file is another format."""
 _MICROSECOND = Fraction(1, 1_000_000)
-_SHORTFALL_SECONDS, _SHORTFALL_SHARE = Fraction(1, 10), Fraction(1, 100)
-"""What a whole file may lack of its stated length: times are rounded."""
-_DECODER_THREADS = 8
-"""At most; they change the speed only."""
+_SHORTFALL = Fraction(1, 10)
+"""Seconds that a whole file may lack of its stated length: times are rounded."""
 
 
 class OutOfOrderError(Exception):
@@ -79,7 +76,7 @@ class VideoFile:
         except av.FFmpegError as error:
             raise MediumError(f"video {self.path} is truncated or damaged: {reason(error)}.") from error
 
-    def pictures(self, fps: int, skip: bool = True) -> Iterator[Any]:
+    def pictures(self, fps: int, skip: bool = True) -> Generator[Any, None, None]:
         """Yield the frame shown in each slot of `fps` per second, the same one again where it fills several.
 
         The slots are filled as the ffmpeg command fills them.
@@ -115,8 +112,8 @@ class VideoFile:
 
     def _decode(self, packets: Iterator[Any]) -> Iterator[Any]:
         context = self.stream.codec_context
-        context.thread_type = "AUTO"
-        context.thread_count = min(_DECODER_THREADS, os.cpu_count() or 1)
+        # With frame threads, libav reports a damaged picture by chance only, and makes it up by chance too.
+        context.thread_count = 1
         try:
             for packet in packets:
                 for frame in context.decode(packet):
@@ -132,14 +129,16 @@ class VideoFile:
         return frame
 
     def _check_whole(self, end: int) -> None:
-        """Raise MediumError if a Matroska file ends before its stated time; only there is the demuxer silent on it."""
-        if "matroska" not in self.container.format.name:
-            return
-        stated = _seconds(self.stream.metadata.get("DURATION", ""))
-        if not stated and len(self.container.streams) == 1:
-            stated = (self.container.duration or 0) * _MICROSECOND
-        found = end * self.stream.time_base
-        if stated - found > max(_SHORTFALL_SECONDS, stated * _SHORTFALL_SHARE):
+        """Raise MediumError if a file ends before its stated end, where the demuxer is silent on it."""
+        found, stated, share = end * self.stream.time_base, Fraction(0), Fraction(1, 100)
+        if self.container.format.name == "avi":
+            # The header counts time units, not pictures; writers are careless about it, so only a large gap counts.
+            stated, share = self.stream.frames * self.stream.time_base, Fraction(1, 10)
+        elif "matroska" in self.container.format.name:
+            stated = _seconds(self.stream.metadata.get("DURATION", ""))
+            if not stated and len(self.container.streams) == 1:
+                stated = (self.container.duration or 0) * _MICROSECOND
+        if stated - found > max(_SHORTFALL, stated * share):
             raise MediumError(
                 f"video {self.path} is truncated: it ends after {float(found):.1f} of {float(stated):.1f} seconds."
             )

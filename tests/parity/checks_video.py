@@ -8,8 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from lavit_eval.video import VideoSettings, block_map, clip_motion, load_clips, normalise, read_stream, select_clips
-from lavit_eval.video.vectors import displacements
+from lavit_eval.video.clips import load_clips
+from lavit_eval.video.picture import normalise
+from lavit_eval.video.selection import select_clips
+from lavit_eval.video.settings import VideoSettings
+from lavit_eval.video.stream import read_stream
+from lavit_eval.video.vectors import block_map, clip_motion, displacements
 from tests.parity.case import Case, assert_close
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lavit_eval.video import ClipCache, VideoClips, VideoSettings, load_clips
 from lavit_eval.video import clips as clips_module
+from lavit_eval.video.cache import ClipCache
+from lavit_eval.video.clips import VideoClips, load_clips
+from lavit_eval.video.settings import VideoSettings
 from tests.video.made import moving, write_video
 
 SETTINGS = VideoSettings()
@@ -97,7 +99,8 @@ def test_unwritable_cache_costs_time_only(tmp_path: Path, caplog: pytest.LogCapt
 WRITER = """
 import sys
 from pathlib import Path
-from lavit_eval.video import ClipCache, VideoSettings
+from lavit_eval.video.cache import ClipCache
+from lavit_eval.video.settings import VideoSettings
 from tests.video.test_cache import clips, same
 cache = ClipCache(Path(sys.argv[1]), max_bytes=2_500_000)
 for turn in range(25):

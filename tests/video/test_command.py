@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lavit_eval.video import VideoSettings, reencode
+from lavit_eval.video.reencode import reencode
+from lavit_eval.video.settings import VideoSettings
 from tests.video.made import coded_bytes, moving, write_video
 
 FFMPEG = shutil.which("ffmpeg")

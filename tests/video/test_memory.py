@@ -16,7 +16,8 @@ MEASURE = """
 import json, resource, sys
 from pathlib import Path
 import torch
-from lavit_eval.video import VideoSettings, load_clips
+from lavit_eval.video.clips import load_clips
+from lavit_eval.video.settings import VideoSettings
 torch.set_num_threads(1)
 torch.nn.functional.interpolate(torch.zeros(1, 2, 4, 4), (3, 3), mode="bicubic")
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

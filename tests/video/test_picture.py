@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from lavit_eval.errors import MediumError
-from lavit_eval.video import load_picture, normalise
+from lavit_eval.video.picture import load_picture, normalise
 from tests.video.made import texture
 
 

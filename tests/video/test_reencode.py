@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ import av
 import numpy as np
 import pytest
 
-from lavit_eval.video import Mpeg4Stream, VideoSettings, load_clips, reencode, stream_clips
+from lavit_eval.video.clips import load_clips, stream_clips
+from lavit_eval.video.reencode import reencode
+from lavit_eval.video.settings import VideoSettings
 from lavit_eval.video.source import OutOfOrderError, VideoFile
+from lavit_eval.video.stream import Mpeg4Stream
 from tests.video.made import HEIGHT, WIDTH, coded_bytes, moving, texture, write_video
 
 SETTINGS = VideoSettings()
@@ -52,15 +56,6 @@ def test_encoder_threads_change_the_stream_and_are_pinned(video: Path, monkeypat
     assert len(set(coded.values())) == 3
     monkeypatch.setattr("os.cpu_count", lambda: 64)
     assert coded_bytes(reencode(video, SETTINGS)) == coded[16]
-
-
-def test_decoder_threads_change_nothing(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    coded = []
-    for threads in (1, 5):
-        monkeypatch.setattr("lavit_eval.video.source._DECODER_THREADS", threads)
-        monkeypatch.setattr("os.cpu_count", lambda: 8)
-        coded.append(coded_bytes(reencode(video, SETTINGS)))
-    assert coded[0] == coded[1]
 
 
 def test_100_repeats_give_the_same_bits(video: Path) -> None:
@@ -211,3 +206,14 @@ def test_equal_names_do_not_meet(tmp_path: Path) -> None:
     digests = {coded_bytes(reencode(path, SETTINGS)) for path in paths}
     assert len(digests) == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
+def test_full_disk_ends_the_decoding_thread(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = threading.active_count()
+    monkeypatch.setattr(Mpeg4Stream, "append", full)
+    with pytest.raises(OSError, match="No space left"):
+        reencode(video, SETTINGS)
+    assert threading.active_count() == before

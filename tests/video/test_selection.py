@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lavit_eval.video import select_clips
+from lavit_eval.video.selection import select_clips
 
 GROUP = "I" + "P" * 11
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from lavit_eval.errors import MediumError
-from lavit_eval.video import VideoSettings, load_clips
+from lavit_eval.video.clips import load_clips
 from lavit_eval.video.disposable import is_reference, nal_length_size
+from lavit_eval.video.settings import VideoSettings
 from tests.video.made import moving, write_video
 
 SETTINGS = VideoSettings()
@@ -69,14 +70,33 @@ def test_truncated_file(tmp_path: Path, name: str, options: dict[str, str], shar
     refused(path, "truncated")
 
 
-def test_damage_in_the_middle(tmp_path: Path) -> None:
+def test_file_cut_between_two_pictures(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.avi", moving(150), options={"bf": "0"}).read_bytes()
+    place = whole.index(b"00dc", len(whole) // 2)
+    path = tmp_path / "a.avi"
+    path.write_bytes(whole[:place])
+    refused(path, "truncated")
+
+
+def test_damage_is_found_every_time(tmp_path: Path) -> None:
+    """With frame threads libav reports it in some runs only."""
     whole = write_video(tmp_path / "whole.mp4", moving(150))
     content = bytearray(whole.read_bytes())
     middle = len(content) // 3
     content[middle : middle + 4000] = bytes(range(250)) * 16
     path = tmp_path / "a.mp4"
     path.write_bytes(bytes(content))
-    refused(path, "truncated or damaged")
+    for _ in range(10):
+        refused(path, "truncated or damaged")
+
+
+@pytest.mark.parametrize("share", [0.35, 0.6])
+def test_cut_elementary_stream_is_found_every_time(tmp_path: Path, share: float) -> None:
+    whole = write_video(tmp_path / "whole.h264", moving(150), container_format="h264").read_bytes()
+    path = tmp_path / "a.h264"
+    path.write_bytes(whole[: int(len(whole) * share)])
+    for _ in range(10):
+        refused(path, "truncated or damaged")
 
 
 def test_too_short_for_the_rate(tmp_path: Path) -> None:

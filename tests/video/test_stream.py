@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from lavit_eval.errors import MediumError
-from lavit_eval.video import Mpeg4Stream, VideoSettings, load_clips, read_stream, reencode, stream_clips
 from lavit_eval.video import stream as stream_module
+from lavit_eval.video.clips import load_clips, stream_clips
+from lavit_eval.video.reencode import reencode
+from lavit_eval.video.settings import VideoSettings
+from lavit_eval.video.stream import Mpeg4Stream, read_stream
 from tests.video.made import coded_bytes, moving, write_video
 
 SETTINGS = VideoSettings()

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lavit_eval.video import block_map, clip_motion
-from lavit_eval.video.vectors import STD
+from lavit_eval.video.vectors import STD, block_map, clip_motion
 
 
 def dense(vectors: np.ndarray, height: int, width: int, rescale: bool = True) -> np.ndarray:

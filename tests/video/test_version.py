@@ -8,16 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lavit_eval.video import (
-    PREPROCESSING_VERSION,
-    VideoSettings,
-    block_map,
-    clip_motion,
-    load_clips,
-    normalise,
-    read_stream,
-    select_clips,
-)
+from lavit_eval.video.clips import load_clips
+from lavit_eval.video.picture import normalise
+from lavit_eval.video.selection import select_clips
+from lavit_eval.video.settings import PREPROCESSING_VERSION, VideoSettings
+from lavit_eval.video.stream import read_stream
+from lavit_eval.video.vectors import block_map, clip_motion
 
 FIXTURE = Path(__file__).parent / "fixtures" / "reencoded.m4v"
 """Ready stream of 52 frames, 96x64, so that no encoder's version matters."""
