@@ -25,8 +25,8 @@ def squash(picture: Image.Image, size: int = PICTURE_SIZE) -> Picture:
     return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))
 
 
-def load_picture(path: Path, size: int = PICTURE_SIZE) -> tuple[Picture, str]:
-    """Read an image file as uint8 RGB [size, size, 3], with the SHA-256 of the file.
+def open_picture(path: Path) -> tuple[Image.Image, str]:
+    """Read an image file as RGB picture of its own size, with the SHA-256 of the file.
 
     An EXIF orientation is not applied: the reference opens and converts the file and does nothing else, so a picture
     that a camera marked as turned is seen turned. Of an animation the first picture is taken.
@@ -47,7 +47,13 @@ def load_picture(path: Path, size: int = PICTURE_SIZE) -> tuple[Picture, str]:
         # Pillow raises SyntaxError for broken PNG chunks; its messages may name the in-memory stream.
         reason = "it is no image" if isinstance(error, UnidentifiedImageError) else str(error).rstrip(".")
         raise MediumError(f"image {path} cannot be decoded: {reason}.") from error
-    return squash(picture, size), digest_bytes(content)
+    return picture, digest_bytes(content)
+
+
+def load_picture(path: Path, size: int = PICTURE_SIZE) -> tuple[Picture, str]:
+    """Read an image file as uint8 RGB [size, size, 3], with the SHA-256 of the file (raises as `open_picture`)."""
+    picture, digest = open_picture(path)
+    return squash(picture, size), digest
 
 
 def normalise(pictures: Picture) -> torch.Tensor:

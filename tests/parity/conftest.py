@@ -10,7 +10,8 @@ import pytest
 from tests.parity.case import PROJECT, Case
 
 SCORERS = {"captions", "textvqa_accuracy", "vqa_accuracy", "vqa_accuracy_lavit"}
-DEFAULTS = (PROJECT / "tests" / "golden", PROJECT.parent / "shared" / "golden" / "understanding")
+SHARED = PROJECT.parent / "shared" / "golden"
+DEFAULTS = (PROJECT / "tests" / "golden", SHARED / "understanding", SHARED / "generation")
 
 
 def find_cases(folders: list[Path]) -> list[Case]:

@@ -1,0 +1,90 @@
+"""A real video as the video detokenizer rebuilds it: a keyframe, the motion after it, and the frames to compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lavit_eval.errors import MediumError
+from lavit_eval.models.video_lavit.authoring_settings import LATENT_FACTOR
+from lavit_eval.models.video_lavit.config import MOTION_GRID
+from lavit_eval.models.video_lavit.draws import Draws
+from lavit_eval.models.video_lavit.frames import resize_frames
+from lavit_eval.video.reencode import reencode
+from lavit_eval.video.settings import CLIP_FRAMES, GROUP, VideoSettings
+from lavit_eval.video.source import VideoFile
+from lavit_eval.video.stream import Mpeg4Stream
+from lavit_eval.video.vectors import block_map, clip_motion
+
+RECONSTRUCTION_FPS = 12
+"""Frames per second of the clips that are reconstructed; those that are understood have 6."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """24 frames of a real video."""
+
+    frames: Tensor
+    """uint8 RGB `[24, height, width, 3]`, resized by Pillow's bicubic filter; the first is the keyframe."""
+    motion: Tensor
+    """float32 `[2, 24, height / 8, width / 8]`; or, on its way to tokens, `[2, 24, 20, 36]` and ten times as large."""
+    start: int
+    """The first frame's place in the re-encoded stream."""
+
+
+def regular_starts(frame_types: str) -> list[int]:
+    """Return the I-frames that begin a clip of two whole groups of pictures.
+
+    That is: the next I-frame is exactly 12 later, or there is no other at all, and 24 frames remain.
+    """
+    intra = [index for index, kind in enumerate(frame_types) if kind == "I"]
+    regular = intra if len(intra) == 1 else [here for here, after in pairwise(intra) if here + GROUP == after]
+    return [start for start in regular if start + CLIP_FRAMES <= len(frame_types)]
+
+
+def load_recording(
+    path: Path, width: int, height: int, motion: Literal["raw", "tokens"], draws: Draws, encoder_threads: int = 16
+) -> Recording:
+    """Take 24 frames out of a video, re-encoded at 12 per second, with their motion.
+
+    Args:
+        path: A video file; a raw MPEG-4 Part 2 stream is taken as it is.
+        width: Of the frames in pixels, a multiple of 8.
+        height: Of the frames in pixels, a multiple of 8.
+        motion: `raw` for the motion as the diffusion takes it, `tokens` as the motion tokenizer takes it.
+        draws: Asked for `clip_start`, one uniform number, by which one of the possible clips is chosen.
+        encoder_threads: Slices per picture of the encoder, which change the motion.
+
+    Raises:
+        MediumError: The file cannot be used, or has no 24 frames that begin with an I-frame.
+    """
+    raw = motion == "raw"
+    grid = (height // LATENT_FACTOR, width // LATENT_FACTOR) if raw else MOTION_GRID
+    with _coded(path, VideoSettings(fps=RECONSTRUCTION_FPS, encoder_threads=encoder_threads)) as stream:
+        starts = regular_starts(stream.frame_types)
+        if not starts:
+            raise MediumError(
+                f"video {path} has no clip of {CLIP_FRAMES} frames in two whole groups of pictures at "
+                f"{RECONSTRUCTION_FPS} per second: it is too short, or its scenes are."
+            )
+        start = starts[min(int(draws.uniform("clip_start") * len(starts)), len(starts) - 1)]
+        window = range(start, start + CLIP_FRAMES)
+        frames, maps = [], []
+        for frame in stream.frames(window):
+            if frame.picture is None:
+                raise MediumError(f"video {path}: frame {frame.index} has no picture.")
+            picture = torch.from_numpy(frame.picture.copy())[None]
+            frames.append(resize_frames(picture, height, width))
+            maps.append(block_map(frame.vectors, frame.height, frame.width, rescale=not raw))
+    return Recording(torch.cat(frames), clip_motion(maps, *grid), start)
+
+
+def _coded(path: Path, settings: VideoSettings) -> Mpeg4Stream:
+    with VideoFile(path) as file:
+        ready = file.is_elementary
+    return Mpeg4Stream.read(path) if ready else reencode(path, settings)
