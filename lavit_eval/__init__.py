@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lavit_eval.evaluate import RunOptions, evaluate
+    from lavit_eval.evaluate import evaluate
     from lavit_eval.models.protocol import ModelOptions
+    from lavit_eval.prospect import RunOptions
     from lavit_eval.registry import Catalogue
     from lavit_eval.runs import Run, open_run
 
@@ -17,7 +18,7 @@ _HOMES = {
     "Catalogue": "lavit_eval.registry",
     "ModelOptions": "lavit_eval.models.protocol",
     "Run": "lavit_eval.runs",
-    "RunOptions": "lavit_eval.evaluate",
+    "RunOptions": "lavit_eval.prospect",
     "evaluate": "lavit_eval.evaluate",
     "open_run": "lavit_eval.runs",
 }

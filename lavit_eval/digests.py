@@ -8,6 +8,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from lavit_eval.errors import UsageError
 from lavit_eval.files import canonical_json, write_atomic
 
 
@@ -51,6 +52,6 @@ def cached_digest(path: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     found = digest_file(real)
-    with suppress(OSError):
+    with suppress(OSError, UsageError):
         write_atomic(entry, json.dumps({"identity": identity, "sha256": found}).encode())
     return found

@@ -28,13 +28,16 @@ class PreflightError(UsageError):
         super().__init__("\n".join(self.problems))
 
 
+SHORT_LIST = 25
+
+
 def nearest(name: str, known: Sequence[str], most: int = 3) -> str:
-    """Return " Did you mean a, b or c?" for the names nearest to `name`, or "" if none is near."""
+    """Return " Did you mean a, b or c?" for the names nearest to `name`; if none is near, a short list in full."""
     import difflib
 
     near = difflib.get_close_matches(name, known, n=most, cutoff=0.5)
     if not near:
-        return ""
+        return f" Known: {', '.join(known)}." if 0 < len(known) <= SHORT_LIST else ""
     if len(near) == 1:
         return f" Did you mean {near[0]}?"
     return f" Did you mean {', '.join(near[:-1])} or {near[-1]}?"

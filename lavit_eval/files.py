@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lavit_eval.errors import UsageError
+
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write `content` to a temporary name beside `path`, flush it to disk, and rename it over `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write `content` to a temporary name beside `path`, flush it to disk, and rename it over `path`.
+
+    Raises UsageError when that cannot be done: no space, no permission, a file where a folder should be.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written ({error.strerror}); free disk space or choose another folder."
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def canonical_json(value: Any) -> str:

@@ -123,14 +123,17 @@ class JournalWriter:
     def __init__(self, path: Path) -> None:
         from filelock import FileLock, Timeout
 
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
         self._lock = FileLock(path.with_suffix(".lock"), timeout=0)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
         except Timeout:
             raise UsageError(
                 f"Another process is writing {path}; wait for it to end, or take another run with --run-id."
             ) from None
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written ({error.strerror}); choose another --output-dir.") from error
         self.log = read_journal(path)
         self._stream: IO[bytes] = open(path, "ab")  # noqa: SIM115 - held open for the life of the writer
         if path.stat().st_size > self.log.whole_bytes:

@@ -55,7 +55,7 @@ class Row:
     data: str
     labels: tuple[str, ...]
     """E.g. "partial", "limited to 20", "demo data"."""
-    repeats: tuple[float, ...]
+    repeats: tuple[float | None, ...]
     skipped: str | None
     paper: Beside | None
     """The paper's number for this task."""

@@ -72,7 +72,7 @@ def plan_task(
         batch_size: Requests per batch.
         visual_noise: Whether questions on one medium share what the model sees of it.
     """
-    settings = task.generation.settings()
+    settings, generation = task.writing, task.making
     first: dict[str, int] = {}
     keyed = []
     for index, sample in enumerate(samples):
@@ -86,6 +86,7 @@ def plan_task(
                 media=sample.media,
                 text=text,
                 settings=settings,
+                generation=generation,
                 seeds=Seeds(
                     run=seed,
                     repeat=repeat,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,9 @@ from lavit_eval.task import Task
 
 BYTES_PER_RESPONSE = 2000
 SPARE_BYTES = 50 << 20
+FRAMES_PER_CLIP = 24
+LOSSLESS_SHARE = 0.6
+"""Of raw frames, that FFV1 leaves of natural ones: about 8 MB a clip of 576x320."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +33,8 @@ class PreparedTask:
     task: Task
     samples: tuple[Sample, ...]
     """In the official order, after --limit."""
-    official: int
-    """How many samples the annotation files hold."""
+    known: frozenset[str]
+    """Ids of all samples that the annotation files hold, --limit or not."""
     protocol: str
     asking: str
     """Digest of the part of the protocol that can change a response."""
@@ -38,6 +43,11 @@ class PreparedTask:
     """Names of media that are absent or empty."""
     skipped_metrics: Mapping[str, str]
     """Metric -> why it cannot be computed here."""
+
+    @property
+    def official(self) -> int:
+        """How many samples the annotation files hold."""
+        return len(self.known)
 
     @property
     def limited(self) -> bool:
@@ -61,7 +71,7 @@ def prepare_task(
         UsageError: An annotation file is missing or malformed.
     """
     versions = piece_versions([task])
-    found: Found = find("benchmark", task.benchmark)().read(root, task.split)
+    found = _read(task, root)
     problems = _count_problems(task, found, counts)
     samples = found.samples[:limit] if limit is not None else found.samples
     missing = _missing_media(samples)
@@ -71,7 +81,7 @@ def prepare_task(
     prepared = PreparedTask(
         task=task,
         samples=tuple(samples),
-        official=len(found.samples),
+        known=frozenset(sample.id for sample in found.samples),
         protocol=task.protocol(versions),
         asking=digest_json(task.asking(versions)),
         data=data_digest(found.annotations, samples),
@@ -79,6 +89,17 @@ def prepare_task(
         skipped_metrics=skipped,
     )
     return prepared, problems
+
+
+def _read(task: Task, root: Path) -> Found:
+    reader = find("benchmark", task.benchmark)()
+    unknown = sorted(set(task.options) - set(inspect.signature(reader.read).parameters))
+    if unknown:
+        raise UsageError(
+            f"the reader {task.benchmark} has no option {unknown[0]!r}; remove it from the task's options."
+        )
+    found: Found = reader.read(root, task.split, **task.options)
+    return found
 
 
 def _count_problems(task: Task, found: Found, counts: Mapping[str, int]) -> list[str]:
@@ -104,13 +125,19 @@ def _named(annotations: Mapping[str, Path]) -> str:
 
 
 def _missing_media(samples: Sequence[Sample]) -> list[str]:
-    media = {medium.name: medium.path for sample in samples for medium in sample.media}
+    media = _places(samples)
     return sorted(name for name, path in media.items() if not file_size(path))
 
 
+def _places(samples: Sequence[Sample]) -> dict[str, str]:
+    """Return name -> path of everything that the samples show or are compared with."""
+    return {medium.name: medium.path for sample in samples for medium in (*sample.media, *sample.targets)}
+
+
 def _missing_sentence(task: Task, samples: Sequence[Sample], missing: Sequence[str], root: Path) -> str:
-    places = {medium.name: medium.path for sample in samples for medium in sample.media}
-    affected = sum(1 for sample in samples if any(medium.name in set(missing) for medium in sample.media))
+    places = _places(samples)
+    gone = set(missing)
+    affected = sum(any(medium.name in gone for medium in (*sample.media, *sample.targets)) for sample in samples)
     more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
     listed = ", ".join(places[name] for name in missing[:3])
     return (
@@ -124,10 +151,24 @@ def model_digest(name: str, identity: Mapping[str, JSON]) -> str:
     return digest_json({"name": name, "identity": dict(identity)})
 
 
-def disk_problem(output: Path, requests: int) -> str | None:
-    """Return a sentence when the output's disk is too small for the journal of so many responses."""
-    needed = requests * BYTES_PER_RESPONSE + SPARE_BYTES
+def bytes_per_response(task: Task) -> int:
+    """Return about how much disk a response takes: a journal line, and the files where the task makes any."""
+    making = task.making
+    if not making:
+        return BYTES_PER_RESPONSE
+    if task.kind == "generate_image":
+        return BYTES_PER_RESPONSE + int(making.get("width", 1024)) * int(making.get("height", 1024)) * 3
+    pixels = int(making.get("video_width", 576)) * int(making.get("video_height", 320)) * int(making.get("clips", 1))
+    copies = 2 if task.kind == "reconstruct_video" else 1
+    return BYTES_PER_RESPONSE + copies * int(pixels * FRAMES_PER_CLIP * 3 * LOSSLESS_SHARE)
+
+
+def disk_problem(output: Path, plans: Mapping[str, TaskPlan]) -> str | None:
+    """Return a sentence when the output's disk is too small for the journals and files of the plans."""
+    needed = SPARE_BYTES + sum(len(plan.requests) * bytes_per_response(plan.task) for plan in plans.values())
     place = next(parent for parent in (output, *output.resolve().parents) if parent.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        return f"{place} is not a folder that can be written to; choose another --output-dir."
     free = shutil.disk_usage(place).free
     if free >= needed:
         return None

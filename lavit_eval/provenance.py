@@ -24,7 +24,8 @@ def code_revision() -> dict[str, JSON]:
         revision = _git(folder, "rev-parse", "HEAD")
         # The revision must be ours, not that of a project that happens to hold the virtual environment.
         ours = _git(folder, "ls-files", "--error-unmatch", "__init__.py")
-        dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
+        # A module that git does not know yet changes what runs as well.
+        dirty = bool(_git(folder, "status", "--porcelain", "--", ".", "../tasks"))
     except (OSError, subprocess.SubprocessError):
         return {"revision": None, "dirty": None}
     return {"revision": revision if ours else None, "dirty": dirty}
@@ -87,7 +88,7 @@ def data_digest(annotations: Mapping[str, Path], samples: Sequence[Sample]) -> s
     """
     sizes: dict[str, int | None] = {}
     for sample in samples:
-        for medium in sample.media:
+        for medium in (*sample.media, *sample.targets):
             if medium.name not in sizes:
                 sizes[medium.name] = file_size(medium.path)
     files = {name: cached_digest(path) for name, path in annotations.items()}

@@ -19,6 +19,8 @@ Kind = Literal["benchmark", "metric", "model"]
 BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     "benchmark": {
         "coco_karpathy_test": "lavit_eval.benchmarks.coco_captions:CocoKarpathyTest",
+        "image_to_video": "lavit_eval.benchmarks.image_to_video:ImageToVideo",
+        "msrvtt": "lavit_eval.benchmarks.msrvtt:Msrvtt",
         "msrvtt_qa": "lavit_eval.benchmarks.msrvtt_qa:MsrvttQa",
         "msvd_qa": "lavit_eval.benchmarks.msvd_qa:MsvdQa",
         "vqav2": "lavit_eval.benchmarks.vqav2:Vqav2",
@@ -31,9 +33,12 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "cider": "lavit_eval.metrics.cider:Cider",
         "exact_match": "lavit_eval.metrics.exact_match:ExactMatch",
         "meteor": "lavit_eval.metrics.meteor:Meteor",
+        "psnr": "lavit_eval.metrics.fidelity:Psnr",
         "rouge_l": "lavit_eval.metrics.rouge:RougeL",
+        "ssim": "lavit_eval.metrics.fidelity:Ssim",
         "vqa_accuracy": "lavit_eval.metrics.vqa_accuracy:VqaAccuracy",
         "vqa_accuracy_lavit": "lavit_eval.metrics.vqa_accuracy:VqaAccuracyLavit",
+        "well_formed": "lavit_eval.metrics.well_formed:WellFormed",
     },
     "model": {
         "constant": "lavit_eval.models.baselines:Constant",

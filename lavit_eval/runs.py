@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ class Run:
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """What was written first (raises UsageError when it is absent or not of this version)."""
-        return _read_document(self.folder / "manifest.json")
+        return _read_document(self.folder / "manifest.json", MANIFEST_KEYS)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -52,7 +54,7 @@ class Run:
 
     def scores(self) -> dict[str, Any] | None:
         """Return the scores, None while the run is unfinished."""
-        return _read_document(self.scores_path) if self.scores_path.is_file() else None
+        return _read_document(self.scores_path, SCORES_KEYS) if self.scores_path.is_file() else None
 
     def task_folder(self, task: str) -> Path:
         """Return the folder of a task's journal, media and features."""
@@ -61,6 +63,12 @@ class Run:
     def entries(self, task: str) -> dict[Key, Entry]:
         """Return the latest entry per (sample id, repeat), over the journals of all writers."""
         return latest([entry for path in journal_paths(self.task_folder(task)) for entry in read_journal(path).entries])
+
+    def log(self, text: str) -> None:
+        """Append a line with the time to `run.log`."""
+        # A log that cannot be written costs nothing that was computed.
+        with suppress(OSError), open(self.folder / "run.log", "a", encoding="utf-8") as stream:
+            stream.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}\n")
 
     def write_manifest(self, manifest: Mapping[str, JSON]) -> None:
         """Write the manifest of a new run."""
@@ -71,14 +79,18 @@ class Run:
         write_json(self.scores_path, {"schema": SCHEMA, **scores})
 
 
-def _read_document(path: Path) -> dict[str, Any]:
+MANIFEST_KEYS = frozenset({"created", "identity", "identity_digest", "model", "plan", "tasks", "counts", "data_root"})
+SCORES_KEYS = frozenset({"model", "tasks", "demo", "seed"})
+
+
+def _read_document(path: Path, needed: frozenset[str]) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text())
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist; is {path.parent} the folder of a run?") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read ({error}); restore it or start anew with --fresh.") from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA or not needed <= set(document):
         raise UsageError(f"{path} was written by another version of lavit-eval; score it with that version.")
     return document
 

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 MediumKind = Literal["image", "video"]
 RequestKind = Literal["answer", "choose", "caption", "generate_image", "generate_video", "reconstruct_video"]
+MAKING: frozenset[str] = frozenset({"generate_image", "generate_video", "reconstruct_video"})
+"""Kinds of request whose answer is a file."""
 Outcome = Literal["answered", "failed", "skipped"]
 JSON = Any
 """A value that `json.dumps` takes."""
@@ -42,6 +44,8 @@ class Sample:
     """Axis -> category, e.g. {"answer_type": "yes/no"}; scores are broken down along each axis."""
     extra: Mapping[str, JSON] = field(default_factory=dict)
     """What only this benchmark's scorer needs."""
+    targets: tuple[Medium, ...] = ()
+    """Real media that a generated one is compared with; never shown to the model."""
 
     @property
     def cluster(self) -> str:
@@ -160,8 +164,8 @@ class Score:
     unit: str
     categories: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
     """Axis -> category -> {"value", "n"}."""
-    repeats: tuple[float, ...] = ()
-    """The value of each repeat, when there is more than one."""
+    repeats: tuple[float | None, ...] = ()
+    """The value of each repeat, when there is more than one; None where it is undefined."""
     skipped: str | None = None
     """Why there is no value, e.g. "no Java"."""
     details: Mapping[str, JSON] = field(default_factory=dict)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lavit_eval.errors import UsageError
 from lavit_eval.files import write_atomic
 from lavit_eval.journal import Entry, Key, responses_digest
 from lavit_eval.preparation import PreparedTask
 from lavit_eval.registry import find
 from lavit_eval.runs import Run
-from lavit_eval.sample import JSON, Sample, Score
+from lavit_eval.sample import JSON, Response, Sample, Score
 from lavit_eval.task import Task
+
+if TYPE_CHECKING:
+    from lavit_eval.metrics.protocol import Made, Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,8 @@ class Scored:
     sample: Sample
     repeat: int
     text: str
+    """Empty where the answer is a file."""
+    made: Made | None = None
 
 
 def score_task(
@@ -39,8 +45,8 @@ def score_task(
     for sample, repeat in keys:
         response = entries[(sample.id, repeat)].response
         outcomes[response.outcome] += 1
-        if response.outcome == "answered" and response.text is not None:
-            scored.append(Scored(sample, repeat, response.text))
+        if response.outcome == "answered":
+            scored.append(_scored(sample, response, run))
             continue
         failed.append({"sample_id": sample.id, "repeat": repeat, "outcome": response.outcome, "reason": response.error})
         if task.failed_samples == "empty answer" and response.outcome == "failed":
@@ -79,7 +85,8 @@ def _score(
 
     metric = find("metric", name)()
     why = prepared.skipped_metrics.get(name)
-    rows = [index for index, one in enumerate(scored) if one.sample.references]
+    of_files = hasattr(metric, "measure_files")
+    rows = [index for index, one in enumerate(scored) if of_files or one.sample.references]
     if why is None and scored and not rows:
         why = "the split has no public answers"
     if why is not None or not rows:
@@ -95,7 +102,7 @@ def _score(
             metric.unit,
             skipped=why or "no sample was answered",
         )
-    measured = metric.measure([scored[index].sample for index in rows], [scored[index].text for index in rows])
+    measured = _measured(metric, [scored[index] for index in rows])
     for index, record in zip(rows, measured.per_sample, strict=False):
         records[index][name] = dict(record)
     samples = [scored[index].sample for index in rows]
@@ -116,14 +123,32 @@ def _score(
     )
 
 
-def _per_repeat(measured: Any, of: Sequence[int], repeats: int) -> tuple[float, ...]:
+def _scored(sample: Sample, response: Response, run: Run) -> Scored:
+    from lavit_eval.metrics.protocol import Made
+
+    made = None if response.medium is None else Made(run.folder / response.medium, response)
+    return Scored(sample, response.repeat, response.text or "", made)
+
+
+def _measured(metric: Any, scored: Sequence[Scored]) -> Measured:
+    samples = [one.sample for one in scored]
+    if not hasattr(metric, "measure_files"):
+        found: Measured = metric.measure(samples, [one.text for one in scored])
+        return found
+    made = [one.made for one in scored]
+    if None in made:
+        raise UsageError(f"{type(metric).__name__} scores files, but the task's answers are texts; mend its metrics.")
+    files: Measured = metric.measure_files(samples, made)
+    return files
+
+
+def _per_repeat(measured: Any, of: Sequence[int], repeats: int) -> tuple[float | None, ...]:
     if repeats < 2:
         return ()
     import numpy as np
 
     which = np.asarray(of)
-    values = [_finite(measured.reduce(measured.rows[which == repeat].sum(axis=0))) for repeat in range(repeats)]
-    return tuple(value for value in values if value is not None)
+    return tuple(_finite(measured.reduce(measured.rows[which == repeat].sum(axis=0))) for repeat in range(repeats))
 
 
 def _finite(value: Any) -> float | None:

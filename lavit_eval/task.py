@@ -5,13 +5,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from lavit_eval.digests import digest_json
 from lavit_eval.errors import UsageError, nearest
-from lavit_eval.sample import JSON, RequestKind, Sample, Settings
+from lavit_eval.sample import JSON, MAKING, RequestKind, Sample, Settings
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")]
 
@@ -57,10 +65,13 @@ class Task(BaseModel):
     split: str
     samples: int | None = Field(default=None, ge=1)
     """How many samples the official split has; another count stops the run."""
-    request: Literal["answer", "caption"]
+    request: Literal["answer", "caption", "generate_image", "generate_video", "reconstruct_video"]
     prompt: str
     """What the model is asked; `{question}` stands for the sample's question, nothing else is replaced."""
-    generation: Decoding = Decoding()
+    generation: Decoding | dict[str, bool | int | float | str] = Decoding()
+    """How text is decoded, or how an image or video is made; the latter has no defaults, all stands in the file."""
+    options: dict[str, bool | int | str] = Field(default_factory=dict)
+    """What the reader is told beside the split, e.g. which caption of a video is taken."""
     metrics: tuple[Name, ...] = Field(min_length=1)
     primary: Name
     """The metric that stands for the task; one of `metrics`."""
@@ -68,6 +79,15 @@ class Task(BaseModel):
     """Whether a failed sample is left out of the value (and shown in the coverage) or scored as an empty answer."""
     published_as: Name | None = None
     """The task whose published numbers belong beside this one; its own name where absent."""
+
+    @field_validator("generation", mode="before")
+    @classmethod
+    def _of_the_request(cls, given: Any, info: ValidationInfo) -> Any:
+        if info.data.get("request") not in MAKING:
+            return Decoding.model_validate(given)
+        if not isinstance(given, dict):
+            raise ValueError("expected a mapping of settings")
+        return given
 
     @model_validator(mode="after")
     def _consistent(self) -> Task:
@@ -85,6 +105,16 @@ class Task(BaseModel):
         return self.request
 
     @property
+    def writing(self) -> Settings:
+        """How text is decoded; the defaults where the task makes files."""
+        return self.generation.settings() if isinstance(self.generation, Decoding) else Settings()
+
+    @property
+    def making(self) -> Mapping[str, JSON]:
+        """How an image or video is made; empty where the task asks for text."""
+        return self.generation if isinstance(self.generation, dict) else {}
+
+    @property
     def published_task(self) -> str:
         """Under which task's name published numbers are looked up."""
         return self.published_as or self.task
@@ -96,6 +126,8 @@ class Task(BaseModel):
     def asking(self, versions: Mapping[str, int]) -> Mapping[str, JSON]:
         """Return all that can change a response: reader, split, prompt and decoding, with the reader's version."""
         fields = self.model_dump(mode="json", include={"task", "benchmark", "split", "request", "prompt", "generation"})
+        if self.options:
+            fields["options"] = dict(self.options)
         return {**fields, "reader_version": versions[f"benchmark:{self.benchmark}"]}
 
     def scoring(self, versions: Mapping[str, int]) -> Mapping[str, JSON]:
@@ -240,7 +272,8 @@ def _validated(kind: type[Document], document: dict[str, Any], path: Path, lines
 def _fields_at(kind: type[BaseModel], location: Location) -> list[str]:
     for part in location:
         if isinstance(part, str) and part in kind.model_fields:
-            inner = kind.model_fields[part].annotation
-            if isinstance(inner, type) and issubclass(inner, BaseModel):
-                kind = inner
+            annotation = kind.model_fields[part].annotation
+            for inner in (annotation, *get_args(annotation)):
+                if isinstance(inner, type) and issubclass(inner, BaseModel):
+                    kind = inner
     return sorted(kind.model_fields)

@@ -15,12 +15,13 @@ import time
 from pathlib import Path
 
 from lavit_eval.engines import answer
-from lavit_eval.evaluate import RunOptions, evaluate
+from lavit_eval.evaluate import evaluate
 from lavit_eval.interruption import Interruption
 from lavit_eval.journal import JournalWriter
 from lavit_eval.models.baselines import Constant
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.plan import plan_task
+from lavit_eval.prospect import RunOptions
 from lavit_eval.registry import Catalogue, find
 from lavit_eval.task import Task
 

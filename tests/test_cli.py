@@ -81,7 +81,7 @@ def test_failed_samples_give_exit_3_and_are_named(
     code, out, err = _run(capsys, _arguments(tmp_path, model="echo"))
     assert code == 3
     assert "partial" in out
-    assert "1 of 24 samples have no answer" in err
+    assert "1 of 24 responses are missing" in err
 
 
 def test_an_internal_error_gives_exit_5_and_keeps_its_traceback(
@@ -193,3 +193,61 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     from lavit_eval import __version__
 
     assert _run(capsys, ["--version"])[1].strip() == f"lavit-eval {__version__}"
+
+
+def test_pruning_frees_files_and_keeps_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_msvd(tmp_path / "data")
+    assert main(_arguments(tmp_path, "--run-id", "r")) == 0
+    media = tmp_path / "out" / "runs" / "r" / "tasks" / "made_qa" / "media"
+    media.mkdir()
+    for name in ("a.mkv", "a.source.mkv", "a.preview.mp4"):
+        (media / name).write_bytes(b"x" * 1000)
+    output = ["--output-dir", str(tmp_path / "out")]
+    code, _, _ = _run(capsys, ["runs", *output, "prune", "r", "--keep", "preview"])
+    assert (code, [path.name for path in media.iterdir()]) == (0, ["a.preview.mp4"])
+    assert _run(capsys, ["runs", *output, "prune", "r", "--keep", "none"])[0] == 0
+    assert not list(media.iterdir())
+    scores = tmp_path / "out" / "runs" / "r" / "scores.json"
+    assert scores.is_file()
+    scores.unlink()
+    code, _, err = _run(capsys, ["runs", *output, "prune", "r", "--keep", "none"])
+    assert (code, "not scored yet" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--suite", "demo", "--label", "x"], "runs several models"),
+        (["--suite", "demo", "--model", "constant", "--data-root", "d"], "leave out --data-root"),
+        (["--model", "constant", "--tasks", "msvd_qa", "--checkpoint", "d"], "has no checkpoint"),
+        (["--model", "constant", "--tasks", "msvd_qa", "--device", "tpu"], "neither cpu nor cuda"),
+        (["--model", "constant", "--tasks", "msvd_qa", "--dtype", "int8"], "not one of float32"),
+        (["--model", "nope", "--tasks", "msvd_qa"], "Known: constant, external"),
+    ],
+)
+def test_flags_without_effect_are_refused(capsys: pytest.CaptureFixture[str], more: list[str], said: str) -> None:
+    code, _, err = _run(capsys, ["run", *more])
+    assert code == 2
+    assert said in err
+
+
+def test_values_of_model_arguments_may_hold_commas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_msvd(tmp_path / "data")
+    assert main(_arguments(tmp_path, "--run-id", "r", "--model-args", "answer=cat, or dog")) == 0
+    line = (tmp_path / "out" / "runs" / "r" / "tasks" / "made_qa" / "journal.jsonl").read_text().splitlines()[0]
+    assert json.loads(line)["text"] == "cat, or dog"
+
+
+def test_answers_of_repeats_and_beyond_the_limit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    msvd_task(write_msvd(tmp_path / "data"), tmp_path / "tasks")
+    rows = json.loads((tmp_path / "data" / "MSVD-QA" / "test_qa.json").read_text())
+    answers = tmp_path / "answers.jsonl"
+    lines = [{"sample_id": str(row["id"]), "text": "a\u2028b", "repeat": repeat} for row in rows for repeat in (0, 1)]
+    answers.write_text("\ufeff" + "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    base = ["score", "--task", "made_qa", "--task-dir", str(tmp_path / "tasks"), "--data-root", str(tmp_path / "data")]
+    base += ["--output-dir", str(tmp_path / "out"), "--answers", str(answers)]
+    code, _, err = _run(capsys, base)
+    assert (code, "--repeats 2" in err) == (2, True)
+    assert not (tmp_path / "out" / "runs").exists()
+    assert _run(capsys, [*base, "--repeats", "2"])[0] == 0
+    assert _run(capsys, [*base, "--repeats", "2", "--limit", "2"])[0] == 0

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from lavit_eval.claiming import choose_run
 from lavit_eval.errors import PreflightError, UsageError
-from lavit_eval.evaluate import RunOptions, evaluate
+from lavit_eval.evaluate import evaluate
 from lavit_eval.journal import JournalWriter, read_journal
+from lavit_eval.prospect import RunOptions, foresee
 from lavit_eval.runs import Run, open_run
+from lavit_eval.sample import Request, Response
 from tests.tiny_world import Echo, msvd_task, options_for, write_msvd
 
 
@@ -116,7 +121,7 @@ def test_fresh_keeps_the_former_run_under_another_name(options: RunOptions) -> N
     evaluate(options)
     evaluate(dataclasses.replace(options, fresh=True))
     assert len(Echo.asked) == 48
-    former = [path.name for path in (options.output / "runs").iterdir() if path.name != "r"]
+    former = [path.name for path in (options.output / "runs").iterdir() if path.is_dir() and path.name != "r"]
     assert len(former) == 1
     assert former[0].startswith("before-")
 
@@ -221,7 +226,8 @@ def test_a_folder_without_a_run_is_no_run(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_run_is_not_scored(options: RunOptions) -> None:
-    from lavit_eval.evaluate import foresee, score_run
+    from lavit_eval.evaluate import score_run
+    from lavit_eval.prospect import foresee
 
     Echo.dies_at = "302"
     with pytest.raises(RuntimeError):
@@ -234,3 +240,94 @@ def test_a_model_that_answers_too_little_is_our_mistake(options: RunOptions, mon
     monkeypatch.setattr(Echo, "respond", lambda self, requests: [])
     with pytest.raises(RuntimeError, match="answered 0 of 3"):
         evaluate(options)
+
+
+def test_a_run_id_cannot_leave_the_runs_folder(options: RunOptions) -> None:
+    for name in ("../../out", "..", ".", "a/b", ""):
+        with pytest.raises(UsageError, match="cannot name a folder"):
+            evaluate(dataclasses.replace(options, run_id=name))
+    assert not Echo.asked
+
+
+def test_choosing_changes_nothing(options: RunOptions) -> None:
+    run = evaluate(options).run
+    choice = choose_run(foresee(dataclasses.replace(options, fresh=True)))
+    assert (choice.exists, choice.set_aside, choice.run.folder) == (False, True, run.folder)
+    assert run.scores_path.is_file()
+
+
+def test_fresh_does_not_pull_the_folder_from_under_a_writer(options: RunOptions) -> None:
+    evaluate(options)
+    with JournalWriter(_journal(options)), pytest.raises(UsageError, match="Another process is writing"):
+        evaluate(dataclasses.replace(options, fresh=True))
+    assert _journal(options).is_file()
+
+
+def test_an_output_that_cannot_be_written_is_said_at_once(options: RunOptions, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(PreflightError, match="is not a folder that can be written to; choose another --output-dir"):
+        evaluate(dataclasses.replace(options, output=tmp_path / "file"))
+
+
+def test_a_full_disk_outside_the_journal_is_one_sentence(options: RunOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("lavit_eval.files.os.fsync", full)
+    with pytest.raises(UsageError, match=r"manifest\.json cannot be written \(No space left"):
+        evaluate(options)
+
+
+def test_reasons_name_media_and_not_where_they_lie(options: RunOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Echo, requests: Sequence[Request]) -> list[Response]:
+        return [Response(r.sample_id, r.repeat, "failed", error=f"{r.media[0].path} is cut off.") for r in requests]
+
+    monkeypatch.setattr(Echo, "respond", fail)
+    reason = evaluate(options).scores["tasks"]["made_qa"]["failures"][0]["reason"]
+    assert reason == "video/vid1.avi is cut off."
+
+
+def test_a_killed_run_is_finished_and_its_failures_asked_again_by_one_command(options: RunOptions) -> None:
+    Echo.fails, Echo.dies_at = {"101"}, "302"
+    with pytest.raises(RuntimeError):
+        evaluate(options)
+    Echo.reset()
+    outcome = evaluate(dataclasses.replace(options, retry_failed=True))
+    assert outcome.complete
+    assert Echo.asked[-1] == ("101", 0)
+
+
+def test_a_kill_in_a_retry_leaves_no_stale_scores(options: RunOptions) -> None:
+    Echo.fails = {"101"}
+    run = evaluate(options).run
+    Echo.reset()
+    Echo.dies_at = "101"
+    with pytest.raises(RuntimeError):
+        evaluate(dataclasses.replace(options, retry_failed=True))
+    assert not run.scores_path.exists()
+    Echo.reset()
+    outcome = evaluate(options)
+    assert (outcome.state, outcome.scores["tasks"]["made_qa"]["failed"]) == ("continued", 1)
+
+
+def test_going_on_with_another_stack_is_said(options: RunOptions) -> None:
+    Echo.dies_at = "302"
+    with pytest.raises(RuntimeError):
+        evaluate(options)
+    path = options.output / "runs" / "r" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["packages"]["torch"] = "0.1"
+    path.write_text(json.dumps(manifest))
+    Echo.dies_at = None
+    outcome = evaluate(options)
+    assert [notice for notice in outcome.notices if "another torch: 0.1 before" in notice]
+    assert "another torch" in (outcome.run.folder / "run.log").read_text()
+
+
+def test_a_manifest_of_something_else_hides_no_run(options: RunOptions) -> None:
+    strange = options.output / "runs" / "strange"
+    strange.mkdir(parents=True)
+    (strange / "manifest.json").write_text('{"schema": 1}')
+    unnamed = dataclasses.replace(options, run_id=None)
+    assert evaluate(unnamed).state == "new"
+    assert evaluate(unnamed).state == "finished before"

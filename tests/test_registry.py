@@ -54,7 +54,12 @@ def test_task_names_are_the_benchmarks_own() -> None:
         pytest.skip("the benchmark cards are not at hand")
     known = {card["name"] for card in json.loads(shared.read_text())}
     catalogue = Catalogue()
-    assert {name.removesuffix("_reference") for name in catalogue.task_files} <= known
+    without_card = {"msrvtt_reconstruction"}
+    variants = ("_reference", "_demo", "_long", "_tokens")
+    names = {
+        next((name.removesuffix(end) for end in variants if name.endswith(end)), name) for name in catalogue.task_files
+    }
+    assert names <= known | without_card
 
 
 def test_every_shipped_suite_names_known_tasks() -> None:

@@ -14,10 +14,12 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lavit_eval"
 # From the top floor to the ground; a module may import from floors below its own, and from its own.
 FLOORS = [
     {"cli"},
-    {"running", "listing", "checkpoints"},
-    {"rescoring", "demo"},
+    {"running", "listing", "checkpoints", "command_line"},
+    {"wanted"},
+    {"rescoring", "demo", "pruning"},
     {"evaluate", "leaderboard"},
-    {"scoring"},
+    {"scoring", "claiming"},
+    {"prospect"},
     {"preparation"},
     {"engines", "statistics", "provenance"},
     {"runs", "published", "plan", "progress"},

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from lavit_eval.evaluate import RunOptions
 from lavit_eval.models.protocol import FactoryMethods, ModelOptions
+from lavit_eval.prospect import RunOptions
 from lavit_eval.registry import Catalogue
 from lavit_eval.sample import Request, RequestKind, Response
 from lavit_eval.task import Task

@@ -23,7 +23,8 @@ class Found:
 class Benchmark(Protocol):
     """Reads one official layout.
 
-    Class attributes: `version` rises when the same files would give other Samples (a test guards it).
+    Class attributes: `version` rises when the same files would give other Samples (a test guards it). A reader may take
+    further keyword arguments in `read`, each with a default: a task sets them by its `options`.
     """
 
     version: ClassVar[int]

@@ -13,7 +13,7 @@ from lavit_eval.digests import digest_file
 from lavit_eval.errors import UsageError
 from lavit_eval.files import write_json
 
-DEMO_VERSION = 1
+DEMO_VERSION = 2
 """Rises when the same seed would give other data."""
 MARKER = "DEMO.json"
 """Written last: version, seed, counts, and the size and SHA-256 of every other file."""
@@ -22,13 +22,18 @@ Demo data of lavit-eval
 =======================
 
 Pictures and clips of textured coloured shapes, with questions, answers and captions, in the official layouts of
-MSVD-QA, MSRVTT-QA, VQAv2 and COCO captions. All of it was made by code (lavit_eval/demo); it holds no third-party
-content and nothing of the datasets whose layouts it uses. It is under the Apache License 2.0, as lavit-eval is.
+MSVD-QA, MSRVTT-QA, MSR-VTT, VQAv2, COCO captions and VBench-I2V. All of it was made by code (lavit_eval/demo); it holds
+no third-party content and nothing of the datasets whose layouts it uses. It is under the Apache License 2.0, as
+lavit-eval is.
 
 Scores on it say whether the evaluation works, not how good a model is: never compare them with published numbers.
 
 DEMO.json lists the files. A folder that differs from its list is made anew, and what else lies in it is lost.
 """
+
+
+GENERATED = 4
+"""Samples of each task that generates: making a video takes longer than answering."""
 
 
 def demo_counts(videos: int = 16, images: int = 16) -> dict[str, int]:
@@ -38,6 +43,9 @@ def demo_counts(videos: int = 16, images: int = 16) -> dict[str, int]:
         "msrvtt_qa": 4 * videos,
         "vqav2": 3 * images,
         "coco_karpathy_test": images,
+        "msrvtt_t2v_demo": min(GENERATED, videos),
+        "image_to_video_demo": GENERATED,
+        "msrvtt_reconstruction_demo": min(GENERATED, videos),
     }
 
 
@@ -105,7 +113,7 @@ def _refuse_other_content(root: Path) -> None:
 
 def _make(root: Path, wanted: Mapping[str, Any]) -> None:
     """Make the folder anew; called with the lock held, so what lies beside it under our names is a dead process's."""
-    from lavit_eval.demo.layouts import write_images, write_msrvtt_qa, write_msvd_qa
+    from lavit_eval.demo import layouts
 
     making, old = root.with_name(f".{root.name}.making"), root.with_name(f".{root.name}.old")
     for leftover in (making, old):
@@ -114,9 +122,11 @@ def _make(root: Path, wanted: Mapping[str, Any]) -> None:
     try:
         seed, counts = wanted["seed"], wanted["counts"]
         (making / "README.txt").write_text(README, encoding="utf-8")
-        write_msvd_qa(making, seed, counts["videos"])
-        write_msrvtt_qa(making, seed, counts["videos"])
-        write_images(making, seed, counts["images"])
+        layouts.write_msvd_qa(making, seed, counts["videos"])
+        layouts.write_msrvtt_qa(making, seed, counts["videos"])
+        layouts.write_msrvtt(making, seed, min(GENERATED, counts["videos"]))
+        layouts.write_images(making, seed, counts["images"])
+        layouts.write_image_to_video(making, seed, GENERATED)
         _finish(making, wanted)
         if root.exists():
             os.replace(root, old)

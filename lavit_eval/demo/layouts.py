@@ -78,6 +78,33 @@ def write_msrvtt_qa(root: Path, seed: int, videos: int) -> None:
     write_json(folder / "test_qa.json", rows)
 
 
+def write_msrvtt(root: Path, seed: int, videos: int) -> None:
+    """Write MSRVTT/test_videodatainfo.json on the first videos of MSRVTT-QA, five captions each."""
+    rows: list[dict[str, Any]] = []
+    sentences: list[dict[str, Any]] = []
+    for index in range(videos):
+        scene, name = draw_scene(seed, "msrvtt_qa/test", index, VIDEO), f"video{FIRST_MSRVTT_VIDEO + index}"
+        rows.append({"video_id": name, "category": ANIMATION, "split": "test", "id": FIRST_MSRVTT_VIDEO + index})
+        for caption in captions(scene):
+            sentences.append({"caption": caption, "video_id": name, "sen_id": len(sentences)})
+    write_json(root / "MSRVTT" / "test_videodatainfo.json", {"info": {}, "videos": rows, "sentences": sentences})
+
+
+def write_image_to_video(root: Path, seed: int, pictures: int) -> None:
+    """Write vbench2_beta_i2v/{vbench2_i2v_full_info.json, data/crop/16-9/*.jpg}, one prompt a picture."""
+    folder = root / "vbench2_beta_i2v"
+    (folder / "data" / "crop" / "16-9").mkdir(parents=True)
+    rows = []
+    for index in range(pictures):
+        scene = draw_scene(seed, "image_to_video/test", index, PICTURE)
+        prompt = f"{captions(scene)[0]}, picture {index + 1}"
+        rows.append(
+            {"prompt_en": prompt, "dimension": ["i2v_subject"], "image_type": "made", "image_name": f"{prompt}.jpg"}
+        )
+        write_picture(scene, folder / "data" / "crop" / "16-9" / f"{prompt}.jpg")
+    write_json(folder / "vbench2_i2v_full_info.json", rows)
+
+
 def _write_videos(films: Mapping[Path, Scene]) -> None:
     """Draw and encode the films, several at once: each is encoded by one thread, so its bytes do not depend on that."""
     with ThreadPoolExecutor(max_workers=min(MAKERS, os.cpu_count() or 1)) as pool:

@@ -1,5 +1,5 @@
-"""One module per metric. A metric turns (Sample, text) pairs into per-sample statistics; it knows nothing of models."""
+"""One module per metric: from answers or files to per-sample statistics; a metric knows nothing of models."""
 
-from lavit_eval.metrics.protocol import Measured, Metric
+from lavit_eval.metrics.protocol import FileMetric, Made, Measured, Metric
 
-__all__ = ["Measured", "Metric"]
+__all__ = ["FileMetric", "Made", "Measured", "Metric"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from lavit_eval.sample import JSON, Sample
+from lavit_eval.sample import JSON, Response, Sample
 
 Floats = npt.NDArray[np.float64]
 
@@ -63,4 +64,36 @@ class Metric(Protocol):
 
     def measure(self, samples: Sequence[Sample], texts: Sequence[str]) -> Measured:
         """Score the texts of n answered samples (the same sample may stand more than once, one per repeat)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A generated image or video as a metric sees it."""
+
+    path: Path
+    """The lossless file: frames of a video (Matroska), or a PNG."""
+    response: Response
+    """What the model said of it: counts, digests."""
+
+    @property
+    def source(self) -> Path:
+        """The frames that a reconstruction was made from, in its size and rate."""
+        return self.path.with_suffix(".source.mkv")
+
+
+class FileMetric(Protocol):
+    """A metric of generated images or videos; class attributes as in `Metric`."""
+
+    version: ClassVar[int]
+    higher_is_better: ClassVar[bool]
+    unit: ClassVar[str]
+    bounds: ClassVar[tuple[float, float] | None]
+
+    def skipped_because(self) -> str | None:
+        """Return why this metric cannot be computed on this machine, else None."""
+        ...
+
+    def measure_files(self, samples: Sequence[Sample], made: Sequence[Made]) -> Measured:
+        """Score what was made for n samples, in the order given (raises UsageError when a file was removed)."""
         ...

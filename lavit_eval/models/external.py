@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from lavit_eval.digests import digest_file
 from lavit_eval.errors import UsageError
 from lavit_eval.models.protocol import FactoryMethods, ModelOptions
-from lavit_eval.sample import JSON, Request, RequestKind, Response, Sample
+from lavit_eval.sample import JSON, Request, RequestKind, Response
 
 Key = tuple[str, int]
 
@@ -49,15 +49,25 @@ class ExternalAnswers(FactoryMethods):
         """Read the answers."""
         return cls(options)
 
-    def prepare(self, task: str, samples: Sequence[Sample]) -> None:
-        """Refuse answers to samples that the task does not have."""
-        known = {sample.id for sample in samples}
-        strange = sorted({sample_id for sample_id, _ in self._answers} - known)
+    @classmethod
+    def check_samples(cls, options: ModelOptions, task: str, known: frozenset[str], repeats: int) -> list[str]:
+        """Return what is wrong with the answers for a task: ids that it does not have, repeats that are not asked for.
+
+        Answers to samples beyond --limit are no mistake: the score is labelled as limited.
+        """
+        path = _path(options)
+        answers = read_answers(path)
+        problems = []
+        strange = sorted({sample_id for sample_id, _ in answers} - known)
         if strange:
-            raise UsageError(
-                f"{self._path}: {len(strange)} answers belong to no sample of {task} (first: {strange[0]!r}); "
+            problems.append(
+                f"{path}: {len(strange)} answers belong to no sample of {task} (first: {strange[0]!r}); "
                 "remove them or choose the right --task."
             )
+        most = max((repeat for _, repeat in answers), default=0)
+        if most >= repeats:
+            problems.append(f"{path}: holds answers of repeat {most}; say how many repeats count: --repeats {most + 1}")
+        return problems
 
     def respond(self, requests: Sequence[Request]) -> list[Response]:
         """Return the answers of the file."""
@@ -84,7 +94,8 @@ def read_answers(path: Path) -> dict[Key, str]:
     """Read a file of answers (raises UsageError with file and line)."""
     answers: dict[Key, str] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Only "\n" ends a line: texts may hold other line separators.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read ({error}); give a JSON-lines file with --answers.") from error
     for number, line in enumerate(lines, 1):

@@ -62,6 +62,7 @@ class FactoryMethods:
 
     default_batch_size: ClassVar[int] = 64
     """Requests per batch for `--batch-size auto`."""
+    takes_checkpoint: ClassVar[bool] = False
 
     def __init__(self, options: ModelOptions) -> None:
         self.options = options

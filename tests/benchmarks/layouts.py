@@ -144,3 +144,32 @@ def write_paired(folder: Path, rows: Rows, videos: str, suffix: str) -> None:
     write_json(folder / "test_q.json", questions)
     write_json(folder / "test_a.json", answers)
     touch(folder / videos, {row["video_name"] + suffix for row in rows})
+
+
+MSRVTT_DOCUMENT: dict[str, Any] = {
+    "info": {},
+    "videos": [
+        {"video_id": f"video{number}", "category": 3, "start time": 0.5, "split": "test"} for number in (7011, 7010, 12)
+    ],
+    "sentences": [
+        {"video_id": video, "sen_id": sen_id, "caption": f"caption {sen_id} of {video}"}
+        for sen_id, video in [(4, "video12"), (3, "video7010"), (2, "video7010"), (1, "video7010"), (0, "video7011")]
+    ],
+}
+I2V_ROWS: Rows = [
+    {"prompt_en": "a goat on a hill", "dimension": ["i2v_subject"], "image_type": "animal", "image_name": "a goat.jpg"},
+    {"prompt_en": "a goat, camera pans left", "dimension": [], "image_type": "animal", "image_name": "a goat.jpg"},
+]
+
+
+def write_msrvtt(folder: Path, document: dict[str, Any] = MSRVTT_DOCUMENT) -> None:
+    """Write MSR-VTT's own annotations of two test videos and one other, and the test videos."""
+    write_json(folder / "test_videodatainfo.json", document)
+    touch(folder / "TestVideo", ["video7010.mp4", "video7011.mp4"])
+
+
+def write_image_to_video(folder: Path, rows: Rows = I2V_ROWS) -> None:
+    """Write VBench-I2V's list and its picture in two crops."""
+    write_json(folder / "vbench2_i2v_full_info.json", rows)
+    for ratio in ("16-9", "1-1"):
+        touch(folder / "data" / "crop" / ratio, ["a goat.jpg"])

@@ -8,25 +8,43 @@ from pathlib import Path
 import pytest
 
 from lavit_eval.benchmarks.coco_captions import CocoKarpathyTest
+from lavit_eval.benchmarks.image_to_video import ImageToVideo
+from lavit_eval.benchmarks.msrvtt import Msrvtt
 from lavit_eval.benchmarks.msrvtt_qa import MsrvttQa
 from lavit_eval.benchmarks.msvd_qa import MsvdQa
 from lavit_eval.benchmarks.protocol import Benchmark
 from lavit_eval.benchmarks.vqav2 import Vqav2
 from lavit_eval.digests import digest_json
-from tests.benchmarks.layouts import write_karpathy, write_msrvtt_qa, write_msvd_qa, write_vqav2
+from lavit_eval.registry import BUILT_IN
+from tests.benchmarks.layouts import (
+    write_image_to_video,
+    write_karpathy,
+    write_msrvtt,
+    write_msrvtt_qa,
+    write_msvd_qa,
+    write_vqav2,
+)
 
 KNOWN = {
     "vqav2": (1, "7f21606200f3c2eb"),
     "coco_karpathy_test": (1, "65bd54c2916b7c77"),
     "msvd_qa": (1, "598f2ac2022d6fd3"),
     "msrvtt_qa": (1, "70d607990aa9428a"),
+    "msrvtt": (1, "56e70a6dfff8d20b"),
+    "image_to_video": (1, "4863b504332db600"),
 }
 CASES: dict[str, tuple[Benchmark, Callable[[Path], object], str, str]] = {
     "vqav2": (Vqav2(), write_vqav2, "vqav2", "val"),
     "coco_karpathy_test": (CocoKarpathyTest(), write_karpathy, "coco", "test"),
     "msvd_qa": (MsvdQa(), write_msvd_qa, "MSVD-QA", "test"),
     "msrvtt_qa": (MsrvttQa(), write_msrvtt_qa, "MSRVTT-QA", "test"),
+    "msrvtt": (Msrvtt(), write_msrvtt, "MSRVTT", "test"),
+    "image_to_video": (ImageToVideo(), write_image_to_video, "vbench2_beta_i2v", "test"),
 }
+
+
+def test_every_reader_is_watched() -> None:
+    assert set(KNOWN) == set(BUILT_IN["benchmark"])
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -37,6 +55,7 @@ def test_the_version_belongs_to_the_output(tmp_path: Path, name: str) -> None:
         [
             [sample.id, sample.question, list(sample.references), dict(sample.categories), dict(sample.extra)],
             [[medium.kind, medium.name, Path(medium.path).relative_to(tmp_path).as_posix()] for medium in sample.media],
+            *([[medium.name for medium in sample.targets]] if sample.targets else []),
         ]
         for sample in benchmark.read(tmp_path, split).samples
     ]

@@ -41,7 +41,15 @@ def test_the_marker_lists_every_file(demo_root: Path) -> None:
     found = contents(demo_root)
     assert listed == {name: digest for name, digest in found.items() if name != "DEMO.json"}
     assert "README.txt" in listed
-    assert DEMO_COUNTS == {"msvd_qa": 64, "msrvtt_qa": 64, "vqav2": 48, "coco_karpathy_test": 16}
+    assert DEMO_COUNTS == {
+        "msvd_qa": 64,
+        "msrvtt_qa": 64,
+        "vqav2": 48,
+        "coco_karpathy_test": 16,
+        "msrvtt_t2v_demo": 4,
+        "image_to_video_demo": 4,
+        "msrvtt_reconstruction_demo": 4,
+    }
 
 
 def test_two_makes_give_equal_bytes_and_another_seed_does_not(tmp_path: Path) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from lavit_eval.digests import digest_json
 from lavit_eval.metrics.bleu import Bleu1, Bleu2, Bleu3, Bleu4
 from lavit_eval.metrics.cider import Cider
 from lavit_eval.metrics.exact_match import ExactMatch
+from lavit_eval.metrics.fidelity import Psnr, Ssim
 from lavit_eval.metrics.java import missing_java
 from lavit_eval.metrics.meteor import Meteor
-from lavit_eval.metrics.protocol import Metric
+from lavit_eval.metrics.protocol import FileMetric, Made, Metric
 from lavit_eval.metrics.rouge import RougeL
 from lavit_eval.metrics.vqa_accuracy import TextvqaAccuracy, VqaAccuracy, VqaAccuracyLavit
-from lavit_eval.sample import Sample
+from lavit_eval.metrics.well_formed import WellFormed
+from lavit_eval.registry import BUILT_IN
+from lavit_eval.sample import Response, Sample
+from lavit_eval.video.lossless import write_lossless
 from tests.metrics.captions import TEXTS, samples, total
 
 ANSWERS = ["Yes.", "two dogs", "it is a T-shirt, 1,000", "", "a man", "6:30", "isnt", "dog's", "Im", "5...", "(cat)"]
@@ -35,6 +42,37 @@ KNOWN: dict[type[Metric], tuple[int, str]] = {
     Cider: (1, "b3c66a40706e92a9"),
     Meteor: (1, "88420dc27bdf914e"),
 }
+
+
+FILE_KNOWN: dict[type[FileMetric], tuple[int, str]] = {
+    WellFormed: (1, "5790304413f843fe"),
+    Psnr: (1, "25bbd9b969af6508"),
+    Ssim: (1, "fe7b0269a0340cfa"),
+}
+
+
+def test_every_metric_is_watched() -> None:
+    watched = {f"{kind.__module__}:{kind.__name__}" for kind in (*KNOWN, *FILE_KNOWN)}
+    assert set(BUILT_IN["metric"].values()) <= watched
+
+
+@pytest.mark.parametrize("kind", list(FILE_KNOWN), ids=lambda kind: kind.__name__)
+def test_the_version_belongs_to_the_output_of_files(kind: type[FileMetric], tmp_path: Path) -> None:
+    draw = np.random.Generator(np.random.PCG64(5))
+    made = []
+    for number in range(2):
+        source = draw.integers(0, 256, (2, 24, 32, 3), dtype=np.uint8)
+        one = Made(
+            tmp_path / f"{number}.mkv", Response(str(number), 0, "answered", counts={"missing_image_end": number})
+        )
+        write_lossless(one.source, source, 6)
+        write_lossless(one.path, source // 2 + 40, 6)
+        made.append(one)
+    measured = kind().measure_files([Sample("s", (), "", ())] * 2, made)
+    # SSIM convolves in the order of the machine's kernels: six digits are the same everywhere.
+    scores = [f"{float(record['score']):.6g}" for record in measured.per_sample]
+    found = (kind.version, digest_json([f"{total(measured):.6g}", *scores])[:16])
+    assert found == FILE_KNOWN[kind], f"{kind.__name__} gives other values: raise its version and record {found} here"
 
 
 @pytest.mark.parametrize("kind", list(KNOWN), ids=lambda kind: kind.__name__)

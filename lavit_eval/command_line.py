@@ -1,0 +1,173 @@
+"""What can be typed: every command with its arguments."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import NoReturn
+
+from lavit_eval.errors import UsageError
+
+EPILOG = """exit codes: 0 fine; 1 a gate failed; 2 bad usage or input; 3 finished, but some samples have no answer;
+4 runs are not comparable; 5 internal error; 130/143 interrupted (repeat the command to go on)"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence and leaves with exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Report bad usage."""
+        raise UsageError(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help")
+
+
+def build_parser() -> Parser:
+    """Return the parser of all commands."""
+    parser = Parser(
+        prog="lavit-eval",
+        description="Evaluate Video-LaVIT: from a video file to a leaderboard beside the paper's numbers.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and leave")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    _add_run(commands)
+    _add_score(commands)
+    tasks = commands.add_parser("tasks", help="list the tasks and suites")
+    _add_task_dir(tasks)
+    board = commands.add_parser("leaderboard", help="write and print the table over finished runs")
+    board.add_argument(
+        "runs", nargs="*", type=Path, metavar="RUN", help="run folders (default: all under the output folder)"
+    )
+    _add_output(board)
+    _add_runs(commands)
+    _add_checkpoint(commands)
+    return parser
+
+
+def _add_runs(commands: argparse._SubParsersAction[Parser]) -> None:
+    runs = commands.add_parser("runs", help="list the runs and how far they are; remove generated files")
+    _add_output(runs)
+    pruned = runs.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser).add_parser(
+        "prune", help="remove generated files of a finished run; its scores stay"
+    )
+    pruned.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or its id")
+    pruned.add_argument("--keep", choices=["preview", "none"], required=True, help="what stays")
+
+
+def _add_checkpoint(commands: argparse._SubParsersAction[Parser]) -> None:
+    checkpoint = commands.add_parser("checkpoint", help="look into a checkpoint, or write a tiny one")
+    kinds = checkpoint.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
+    inspect = kinds.add_parser("inspect", help="print what each file holds, and what is missing")
+    inspect.add_argument("folder", type=Path, metavar="DIR")
+    tiny = kinds.add_parser(
+        "make-tiny", help="write a checkpoint of the real layout with small widths and random weights"
+    )
+    tiny.add_argument("folder", type=Path, metavar="DIR")
+    tiny.add_argument("--seed", type=int, default=0, help="of the weights (default 0)")
+
+
+def _add_run(commands: argparse._SubParsersAction[Parser]) -> None:
+    run = commands.add_parser("run", help="evaluate a model on tasks (default: the demo suite)")
+    _add_what(run.add_argument_group("what"))
+    _add_how(run.add_argument_group("how"))
+    _add_where(run.add_argument_group("where"))
+
+
+def _add_what(what: argparse._ActionsContainer) -> None:
+    what.add_argument("--model", help="video-lavit, constant, most-common-answer, ... ")
+    what.add_argument("--checkpoint", help="a checkpoint folder, or a hub id that is in the local cache")
+    what.add_argument("--model-args", action="append", default=[], metavar="K=V,...", help="arguments of the model")
+    what.add_argument("--attention", choices=["sdpa", "xformers"], help="short for --model-args attention=...")
+    what.add_argument("--label", help="the model's name in tables")
+    what.add_argument("--tasks", metavar="A,B", help="task names, separated by commas")
+    what.add_argument("--suite", help="a named list of tasks")
+    _add_task_dir(what)
+    what.add_argument(
+        "--data-root", type=Path, metavar="DIR", help="folder of the benchmarks (default $LAVIT_EVAL_DATA or data)"
+    )
+    what.add_argument(
+        "--limit", type=_positive, metavar="N", help="only the first N samples of each task; the score is labelled"
+    )
+    what.add_argument(
+        "--allow-missing", action="store_true", help="samples whose media are missing fail instead of stopping the run"
+    )
+
+
+def _add_how(how: argparse._ActionsContainer) -> None:
+    how.add_argument(
+        "--batch-size", type=_batch_size, default=None, metavar="N|auto", help="requests per batch (default auto)"
+    )
+    how.add_argument("--device", default="cpu", help="cpu or cuda:N (default cpu)")
+    how.add_argument("--dtype", default="float32", help="float32, bfloat16 or float16 (default float32)")
+    how.add_argument("--seed", type=int, default=42, help="of all that is drawn (default 42)")
+    how.add_argument(
+        "--repeats", type=_positive, default=1, metavar="N", help="ask every sample N times, each with its own seeds"
+    )
+    how.add_argument(
+        "--visual-noise",
+        choices=["per-medium", "per-question"],
+        default="per-medium",
+        help="who shares a draw of visual patches",
+    )
+    how.add_argument(
+        "--threads",
+        type=_positive,
+        metavar="N",
+        help="CPU threads (default: all cores); recorded, since rounding depends on it",
+    )
+
+
+def _add_where(where: argparse._ActionsContainer) -> None:
+    _add_output(where)
+    where.add_argument("--run-id", metavar="ID", help="name of the run's folder; the same id continues the same run")
+    where.add_argument("--fresh", action="store_true", help="begin anew even if an equal run exists (which is kept)")
+    where.add_argument("--retry-failed", action="store_true", help="ask again what failed")
+    where.add_argument(
+        "--keep-media",
+        choices=["all", "preview", "none"],
+        default="all",
+        help="which generated files stay once they are scored (default all)",
+    )
+    where.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, and stop")
+    where.add_argument("--debug", action="store_true", help="show the traceback of an internal error")
+
+
+def _add_score(commands: argparse._SubParsersAction[Parser]) -> None:
+    score = commands.add_parser("score", help="score a run again without its model, or answers made elsewhere")
+    score.add_argument("run", nargs="?", type=Path, metavar="RUN", help="folder of a run")
+    score.add_argument("--task", metavar="T", help="the task that --answers belong to")
+    score.add_argument("--answers", type=Path, metavar="FILE.jsonl", help='lines {"sample_id": ..., "text": "..."}')
+    score.add_argument("--label", help="the model's name in tables (default: external)")
+    score.add_argument("--limit", type=_positive, metavar="N", help="only the first N samples of the task")
+    score.add_argument("--repeats", type=_positive, default=1, metavar="N", help="how many repeats the answers hold")
+    score.add_argument("--run-id", metavar="ID")
+    score.add_argument("--data-root", type=Path, metavar="DIR")
+    score.add_argument("--debug", action="store_true", help="show the traceback of an internal error")
+    _add_output(score)
+    _add_task_dir(score)
+
+
+def _add_output(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--output-dir",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="holds runs/ and leaderboard.* (default results)",
+    )
+
+
+def _add_task_dir(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--task-dir", type=Path, action="append", default=[], metavar="DIR", help="a folder of your own task files"
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, not {text!r}")
+    return int(text)
+
+
+def _batch_size(text: str) -> int | None:
+    return None if text == "auto" else _positive(text)

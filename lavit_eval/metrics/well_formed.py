@@ -1,0 +1,32 @@
+"""How often a model's own tokens make an image or video without mending."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from lavit_eval.metrics.protocol import Made, Measured, mean_of
+from lavit_eval.sample import Sample
+
+MENDED = ("motion_tokens_mended", "visual_codes_cut", "missing_image_end", "missing_motion_end")
+
+
+class WellFormed:
+    """Share of samples for which nothing had to be mended: token counts right, end marks written, in percent.
+
+    It says nothing of how the result looks. A model that writes too few motion tokens is filled up with code 0, as in
+    the published code, and its video still counts in every other metric.
+    """
+
+    version: ClassVar[int] = 1
+    higher_is_better: ClassVar[bool] = True
+    unit: ClassVar[str] = "percent"
+    bounds: ClassVar[tuple[float, float] | None] = (0.0, 100.0)
+
+    def skipped_because(self) -> str | None:
+        """Need nothing."""
+        return None
+
+    def measure_files(self, samples: Sequence[Sample], made: Sequence[Made]) -> Measured:
+        """Score what was made (see `FileMetric.measure_files`)."""
+        return mean_of([float(not any(one.response.counts.get(name, 0) for name in MENDED)) for one in made], 100.0)

@@ -1,0 +1,105 @@
+"""What a run would be: everything that is known and checked before its model is loaded; nothing is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lavit_eval.models.protocol import ModelOptions
+from lavit_eval.plan import TaskPlan, VisualNoise
+from lavit_eval.preparation import PreparedTask, check_capabilities, disk_problem, model_digest, plan_tasks, prepare
+from lavit_eval.registry import find
+from lavit_eval.sample import JSON
+from lavit_eval.task import Task
+
+DEFAULT_BATCH_SIZE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """One model on some tasks, as the user asked for it."""
+
+    model: str
+    tasks: tuple[Task, ...]
+    data_root: Path
+    output: Path = Path("results")
+    label: str | None = None
+    """How the model is called in tables; its registered name by default."""
+    model_options: ModelOptions = field(default_factory=ModelOptions)
+    seed: int = 42
+    repeats: int = 1
+    limit: int | None = None
+    batch_size: int | None = None
+    """None takes the model's own default ("auto")."""
+    visual_noise: VisualNoise = "per-medium"
+    run_id: str | None = None
+    fresh: bool = False
+    retry_failed: bool = False
+    allow_missing: bool = False
+    demo: bool = False
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Task -> sample count of made data, in the place of the official one."""
+    threads: int = field(
+        default_factory=lambda: (
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        )
+    )
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """All that is known of a run before its model is loaded."""
+
+    options: RunOptions
+    prepared: tuple[PreparedTask, ...]
+    plans: Mapping[str, TaskPlan]
+    identity: Mapping[str, JSON]
+    model_class: Any
+    model_identity: Mapping[str, JSON]
+    problems: tuple[str, ...]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Metrics that will be skipped, one sentence per reason."""
+        reasons: dict[str, list[str]] = {}
+        for each in self.prepared:
+            for metric, why in each.skipped_metrics.items():
+                reasons.setdefault(why, []).append(f"{each.task.task}/{metric}")
+        return [f"Will be skipped ({why}): {', '.join(metrics)}" for why, metrics in reasons.items()]
+
+
+def foresee(options: RunOptions) -> Prospect:
+    """Prepare and check everything that needs no model: annotations, media, model files, disk; nothing is written."""
+    model_class = find("model", options.model)
+    problems = check_capabilities(options.model, model_class, options.tasks)
+    model_problems = list(model_class.preflight(options.model_options))
+    model_identity = {} if model_problems else dict(model_class.identify(options.model_options))
+    prepared, data_problems = prepare(
+        options.tasks, options.data_root, options.limit, options.counts, options.allow_missing
+    )
+    batch_size = options.batch_size or int(getattr(model_class, "default_batch_size", DEFAULT_BATCH_SIZE))
+    if not model_problems and hasattr(model_class, "check_samples"):
+        for each in prepared:
+            model_problems += model_class.check_samples(
+                options.model_options, each.task.task, each.known, options.repeats
+            )
+    plans = plan_tasks(
+        prepared, seed=options.seed, repeats=options.repeats, batch_size=batch_size, visual_noise=options.visual_noise
+    )
+    disk = disk_problem(options.output, plans)
+    identity = {
+        "model": {"name": options.model, "digest": model_digest(options.model, model_identity)},
+        "tasks": {each.task.task: {"protocol": each.protocol, "data": each.data} for each in prepared},
+        "seed": options.seed,
+        "repeats": options.repeats,
+        "limit": options.limit,
+        "batch_size": batch_size,
+        "visual_noise": options.visual_noise,
+        "demo": options.demo,
+    }
+    everything = (*problems, *model_problems, *data_problems, *([disk] if disk else []))
+    return Prospect(options, tuple(prepared), plans, identity, model_class, model_identity, everything)

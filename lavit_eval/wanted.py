@@ -1,0 +1,148 @@
+"""Which runs a command line asks for."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from lavit_eval.errors import UsageError
+from lavit_eval.models.protocol import ModelOptions
+from lavit_eval.prospect import RunOptions
+from lavit_eval.registry import Catalogue, find
+from lavit_eval.task import Suite, SuiteRun, Task
+
+DEMO = "demo"
+TINY = "tiny"
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def runs_asked_for(options: argparse.Namespace, given: Sequence[str]) -> list[RunOptions]:
+    """Return the runs that a command line asks for: one, or one per model of a suite that names models."""
+    catalogue = Catalogue(options.task_dir)
+    if options.tasks and options.suite:
+        raise UsageError("Give either --tasks or --suite, not both.")
+    if options.model is not None:
+        find("model", options.model)
+    check_device(options.device, options.dtype)
+    suite_name = options.suite or (None if options.tasks or options.model or options.checkpoint else DEMO)
+    suite = catalogue.suite(suite_name) if suite_name else None
+    tasks = _tasks(options, suite, catalogue)
+    models = suite.models if suite and suite.models and options.model is None else (_single_model(options),)
+    several = len(models) > 1
+    if several and (options.model_args or options.label or options.attention):
+        raise UsageError(
+            f"The suite {suite_name} runs several models; name one with --model to give it a label or arguments."
+        )
+    base = RunOptions(
+        model="",
+        tasks=tasks,
+        data_root=options.data_root or Path(os.environ.get("LAVIT_EVAL_DATA", "data")),
+        output=options.output_dir,
+        seed=options.seed,
+        repeats=options.repeats,
+        limit=options.limit,
+        batch_size=options.batch_size,
+        visual_noise=options.visual_noise,
+        fresh=options.fresh,
+        retry_failed=options.retry_failed,
+        allow_missing=options.allow_missing,
+        command=tuple(given),
+        **({"threads": options.threads} if options.threads else {}),
+    )
+    if suite is not None and suite.data == "demo":
+        if options.data_root is not None:
+            raise UsageError(
+                "The demo suite makes its own data; leave out --data-root, or name your tasks with --tasks."
+            )
+        base = _with_demo_data(base, threads_given=options.threads is not None)
+    wanted = [_one(base, model, options, several) for model in models]
+    return [_within_capabilities(run) for run in wanted] if several else wanted
+
+
+def _within_capabilities(options: RunOptions) -> RunOptions:
+    """Leave out the tasks of a suite that one of its models cannot do: a baseline of answers makes no videos."""
+    able = find("model", options.model).capabilities
+    return dataclasses.replace(options, tasks=tuple(task for task in options.tasks if task.kind in able))
+
+
+def _tasks(options: argparse.Namespace, suite: Suite | None, catalogue: Catalogue) -> tuple[Task, ...]:
+    if suite is not None:
+        return tuple(catalogue.task(name) for name in suite.tasks)
+    names = [name.strip() for name in (options.tasks or "").split(",") if name.strip()]
+    if not names:
+        raise UsageError("No task was named; give --tasks A,B or --suite NAME (list them: lavit-eval tasks)")
+    if len(set(names)) != len(names):
+        raise UsageError("A task stands twice in --tasks; name each once.")
+    return tuple(catalogue.task(name) for name in names)
+
+
+def _single_model(options: argparse.Namespace) -> SuiteRun:
+    if options.model is None:
+        raise UsageError(
+            "No model was named; give --model video-lavit --checkpoint DIR, or a baseline such as --model constant"
+        )
+    return SuiteRun(model=options.model, label=options.label, checkpoint=options.checkpoint)
+
+
+def _with_demo_data(base: RunOptions, threads_given: bool) -> RunOptions:
+    from lavit_eval.demo import DEMO_COUNTS
+    from lavit_eval.demo.material import demo_data
+
+    # The tiny model gains little from a second thread and loses much where the cores are shared.
+    threads = base.threads if threads_given else 1
+    return dataclasses.replace(base, data_root=demo_data(), demo=True, counts=DEMO_COUNTS, threads=threads)
+
+
+def _one(base: RunOptions, model: SuiteRun, options: argparse.Namespace, several: bool) -> RunOptions:
+    takes_checkpoint = getattr(find("model", model.model), "takes_checkpoint", True)
+    if options.checkpoint and not takes_checkpoint and not several:
+        raise UsageError(f"The model {model.model} has no checkpoint; leave out --checkpoint.")
+    checkpoint = (options.checkpoint or model.checkpoint) if takes_checkpoint else None
+    label = options.label or (model.label if options.checkpoint is None else None)
+    if base.demo and takes_checkpoint and checkpoint in (None, TINY):
+        from lavit_eval.demo.material import demo_checkpoint
+
+        checkpoint = str(demo_checkpoint())
+    run_id = options.run_id
+    return dataclasses.replace(
+        base,
+        model=model.model,
+        label=label,
+        run_id=f"{run_id}-{model.model}" if run_id and several else run_id,
+        model_options=ModelOptions(
+            checkpoint=checkpoint,
+            device=options.device,
+            dtype=options.dtype,
+            arguments={**model.arguments, **_arguments(options)},
+        ),
+    )
+
+
+def check_device(device: str, dtype: str) -> None:
+    """Refuse a device or dtype that no model has (raises UsageError)."""
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise UsageError(f"--device {device!r} is neither cpu nor cuda:N.")
+    if dtype not in DTYPES:
+        raise UsageError(f"--dtype {dtype!r} is not one of {', '.join(DTYPES)}.")
+
+
+def _arguments(options: argparse.Namespace) -> dict[str, str]:
+    """Return `--model-args` as pairs; a comma ends a pair only where another "K=" follows: values may hold commas."""
+    pairs: dict[str, str] = {}
+    for text in options.model_args:
+        for part in filter(None, (part.strip() for part in re.split(r",(?=\s*[A-Za-z_]+=)", text))):
+            key, equals, value = part.partition("=")
+            if not equals or not key:
+                raise UsageError(f"--model-args holds {part!r}; write K=V,K=V.")
+            if key in pairs:
+                raise UsageError(f"--model-args names {key!r} twice; name it once.")
+            pairs[key] = value
+    if options.attention:
+        if pairs.get("attention", options.attention) != options.attention:
+            raise UsageError("--attention and --model-args name different kinds of attention; name one.")
+        pairs["attention"] = options.attention
+    return pairs
