@@ -11,7 +11,7 @@ def inspect(folder: Path) -> int:
 
     report = inspect_checkpoint(folder)
     print(render(report))
-    return 0 if report.usable else 2
+    return 0 if report.usable or report.generates else 2
 
 
 def make_tiny(folder: Path, seed: int) -> int:

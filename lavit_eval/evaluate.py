@@ -53,6 +53,7 @@ def evaluate(
         UsageError: The run is in use, or is another one, or the disk is full.
     """
     prospect = foresee(options)
+    options = prospect.options
     if prospect.problems:
         raise PreflightError(prospect.problems)
     with claimed(prospect) as (choice, writers):

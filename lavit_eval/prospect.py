@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,8 @@ class Prospect:
 def foresee(options: RunOptions) -> Prospect:
     """Prepare and check everything that needs no model: annotations, media, model files, disk; nothing is written."""
     model_class = find("model", options.model)
+    kinds = frozenset(task.kind for task in options.tasks)
+    options = replace(options, model_options=replace(options.model_options, kinds=kinds))
     problems = check_capabilities(options.model, model_class, options.tasks)
     model_problems = list(model_class.preflight(options.model_options))
     model_identity = {} if model_problems else dict(model_class.identify(options.model_options))

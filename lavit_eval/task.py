@@ -19,6 +19,7 @@ from pydantic import (
 
 from lavit_eval.digests import digest_json
 from lavit_eval.errors import UsageError, nearest
+from lavit_eval.generation_settings import GenerationSettings
 from lavit_eval.sample import JSON, MAKING, RequestKind, Sample, Settings
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")]
@@ -87,6 +88,10 @@ class Task(BaseModel):
             return Decoding.model_validate(given)
         if not isinstance(given, dict):
             raise ValueError("expected a mapping of settings")
+        try:
+            GenerationSettings.parse(info.data["request"], given)
+        except UsageError as error:
+            raise ValueError(str(error).removesuffix(".")) from error
         return given
 
     @model_validator(mode="after")

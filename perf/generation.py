@@ -30,7 +30,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from lavit_eval.models.video_lavit.authoring_settings import GenerationSettings  # noqa: E402
+from lavit_eval.generation_settings import GenerationSettings  # noqa: E402
 from lavit_eval.models.video_lavit.clip_sampling import clip_settings  # noqa: E402
 from lavit_eval.models.video_lavit.config import MotionConfig, TokenSpace, VisualConfig  # noqa: E402
 from lavit_eval.models.video_lavit.draws import SeededDraws  # noqa: E402

@@ -28,6 +28,7 @@ FLOORS = [
     {"video"},
     {"registry"},
     {"task", "data_files"},
+    {"generation_settings"},
     {"sample", "errors", "digests", "files"},
 ]
 APART = {

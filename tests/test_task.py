@@ -51,6 +51,21 @@ def test_a_bad_file_is_refused_with_its_line(tmp_path: Path, old: str, new: str,
         _load(tmp_path, GOOD.replace(old, new))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("steps: 50", "stepz: 50", "no generation setting 'stepz'.*Did you mean steps"),
+        ("steps: 50, ", "", "must also state in generation: steps"),
+        ("width: 1024", "width: 1023", "multiple of 8"),
+        ("init_sigma: fresh", "init_sigma: stale", "fresh or carried"),
+    ],
+)
+def test_a_generation_task_states_every_setting(tmp_path: Path, old: str, new: str, said: str) -> None:
+    text = Catalogue().task_files["msrvtt_t2v"].read_text().replace("task: msrvtt_t2v", "task: made")
+    with pytest.raises(UsageError, match=rf"(?s)made\.yaml:\d+: .*{said}"):
+        _load(tmp_path, text.replace(old, new))
+
+
 def test_descriptions_and_comments_do_not_change_the_fingerprint(tmp_path: Path) -> None:
     one = _load(tmp_path, GOOD)
     other = _load(

@@ -13,7 +13,7 @@ from lavit_eval.demo.data import DEMO_VERSION, make_demo_data
 from lavit_eval.digests import cache_folder
 
 CHECKPOINT_SEED = 0
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
 """Rises when the same seed would give another checkpoint."""
 
 

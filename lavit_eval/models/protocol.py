@@ -19,6 +19,8 @@ class ModelOptions:
     dtype: str = "float32"
     arguments: Mapping[str, str] = field(default_factory=lambda: dict(EMPTY))
     """`--model-args k=v,...`, not yet interpreted; an unknown key is a UsageError of the model."""
+    kinds: frozenset[RequestKind] = frozenset()
+    """What the run will ask for; what a model needs, and so what identifies it, may depend on that."""
 
 
 class Model(Protocol):

@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from lavit_eval.generation_settings import GenerationSettings
 from lavit_eval.models.video_lavit.authoring import Author
-from lavit_eval.models.video_lavit.authoring_settings import GenerationSettings
 from lavit_eval.models.video_lavit.config import TokenSpace
 from lavit_eval.models.video_lavit.draws import Draws
 from lavit_eval.models.video_lavit.footage import Footage

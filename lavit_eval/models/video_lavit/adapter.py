@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -11,41 +12,67 @@ from lavit_eval.digests import cache_folder
 from lavit_eval.errors import UsageError
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.models.video_lavit.arguments import Arguments
-from lavit_eval.models.video_lavit.checkpoint import checkpoint_digest, find_checkpoint
+from lavit_eval.models.video_lavit.checkpoint import UNDERSTANDING_FOLDER, checkpoint_digest, find_checkpoint, find_root
 from lavit_eval.sample import JSON, Request, RequestKind, Response, Sample
 
 if TYPE_CHECKING:
+    from lavit_eval.models.video_lavit.maker import Maker
     from lavit_eval.models.video_lavit.respondent import Respondent
 
 
-class VideoLavit:
-    """Answers questions about images and videos, and captions them, with a Video-LaVIT understanding checkpoint.
+NO_CHECKPOINT = (
+    "The model video-lavit needs --checkpoint DIR (or a hub id in the local cache); "
+    "for a trial make one: `lavit-eval checkpoint make-tiny DIR`."
+)
+ANSWERING: frozenset[RequestKind] = frozenset({"answer", "caption"})
+GENERATING: frozenset[RequestKind] = frozenset({"generate_image", "generate_video", "reconstruct_video"})
 
-    The model is imported when it is loaded: to identify it, its files suffice.
+
+class VideoLavit:
+    """Answers questions about images and videos, captions them, and makes images and videos, with Video-LaVIT.
+
+    Understanding and generation have weights of their own in a checkpoint; a half that no request needs is neither
+    looked for nor loaded, and of the generating half only those parts that requests of these kinds need. The model is
+    imported when it is loaded: to identify what answers, its files suffice.
     """
 
-    capabilities: ClassVar[frozenset[RequestKind]] = frozenset({"answer", "caption"})
+    capabilities: ClassVar[frozenset[RequestKind]] = ANSWERING | GENERATING
 
-    def __init__(self, respondent: Respondent) -> None:
-        self.respondent = respondent
+    def __init__(self, answering: Callable[[], Respondent], making: Callable[[], Maker]) -> None:
+        self._answering = answering
+        self._making = making
+
+    @cached_property
+    def respondent(self) -> Respondent:
+        """Who answers, loaded when first asked."""
+        return self._answering()
+
+    @cached_property
+    def maker(self) -> Maker:
+        """Who makes images and videos; its parts are loaded when they are first needed."""
+        return self._making()
 
     @classmethod
     def identify(cls, options: ModelOptions) -> Mapping[str, JSON]:
-        """Return everything that can change an answer: the checkpoint's content and the arguments, not its path.
+        """Return everything that can change a result: the checkpoint's content and the arguments, not its path.
 
         The keyframes' size is the checkpoint's. Raises UsageError if the checkpoint or an argument is unusable.
         """
-        arguments = Arguments.parse(options.arguments)
+        arguments, kinds = Arguments.parse(options.arguments), requested_kinds(options)
         video = {key: value for key, value in arguments.video().protocol().items() if key != "size"}
-        return {
+        identity = {
             "class": cls.__name__,
-            "checkpoint": checkpoint_digest(_folder(options)),
             "dtype": options.dtype,
             "attention": arguments.attention,
             "token_select": arguments.token_select,
             "long_prompt": arguments.long_prompt,
             "video": video,
         }
+        if kinds & ANSWERING:
+            identity["checkpoint"] = checkpoint_digest(_folder(options))
+        if made := kinds & GENERATING:
+            identity |= _generation_identity(options, arguments, made)
+        return identity
 
     @classmethod
     def preflight(cls, options: ModelOptions) -> list[str]:
@@ -53,13 +80,17 @@ class VideoLavit:
         from lavit_eval.models.video_lavit.attention import check_backend
         from lavit_eval.models.video_lavit.loading import parse_device, parse_dtype
 
+        kinds = requested_kinds(options)
         checks: list[Callable[[], object]] = [
             lambda: parse_dtype(options.dtype),
             lambda: _check_backend(Arguments.parse(options.arguments)),
             lambda: parse_device(options.device),
             lambda: check_backend(Arguments.parse(options.arguments).attention, parse_device(options.device)),
-            lambda: _check_files(_folder(options)),
         ]
+        if kinds & ANSWERING:
+            checks.append(lambda: _check_files(_folder(options)))
+        if made := kinds & GENERATING:
+            checks += _generation_checks(options, made)
         problems: list[str] = []
         for check in checks:
             try:
@@ -70,27 +101,18 @@ class VideoLavit:
 
     @classmethod
     def load(cls, options: ModelOptions) -> Self:
-        """Load the checkpoint (raises UsageError for whatever `preflight` finds)."""
-        from lavit_eval.models.video_lavit.attention import check_backend
-        from lavit_eval.models.video_lavit.loading import load_understanding, parse_device, parse_dtype, read_blueprint
-        from lavit_eval.models.video_lavit.respondent import Respondent
-        from lavit_eval.models.video_lavit.sight import Sight
-        from lavit_eval.models.video_lavit.tokenizer import Tokenizer
-        from lavit_eval.video.cache import ClipCache
+        """Load the checkpoint (raises UsageError for whatever `preflight` finds).
 
-        arguments = Arguments.parse(options.arguments)
-        device, dtype = parse_device(options.device), parse_dtype(options.dtype)
-        check_backend(arguments.attention, device)
-        _check_backend(arguments)
-        folder = _folder(options)
-        blueprint = read_blueprint(folder)
-        tokenizer = Tokenizer(folder / "tokenizer.model")
-        blueprint.check_tokenizer(tokenizer.size)
-        model = load_understanding(blueprint, device, dtype, arguments.attention)
-        cache = ClipCache(cache_folder() / "clips") if arguments.video_cache == "on" else None
-        settings = arguments.video(blueprint.sizes.visual.image_size)
-        sight = Sight(model, settings, arguments.token_select == "argmax", cache)
-        return cls(Respondent(model, tokenizer, sight, arguments.long_prompt))
+        What answers is loaded now, what generates part by part when it is first needed.
+        """
+        from lavit_eval.models.video_lavit.loading import parse_device, parse_dtype
+
+        Arguments.parse(options.arguments)
+        parse_device(options.device)
+        parse_dtype(options.dtype)
+        model = cls(lambda: _load_respondent(options), lambda: _load_maker(options))
+        _ = model.respondent if requested_kinds(options) & ANSWERING else model.maker
+        return model
 
     def prepare(self, task: str, samples: Sequence[Sample]) -> None:
         """Need nothing."""
@@ -103,15 +125,92 @@ class VideoLavit:
         for request in requests:
             if request.kind not in self.capabilities:
                 raise ValueError(f"VideoLavit cannot serve a request of kind {request.kind!r}")
-        return self.respondent.respond(requests)
+        found: dict[int, Response] = {}
+        for kinds, serve in ((ANSWERING, lambda: self.respondent), (GENERATING, lambda: self.maker)):
+            places = [place for place, request in enumerate(requests) if request.kind in kinds]
+            if places:
+                found |= zip(places, serve().respond([requests[place] for place in places]), strict=True)
+        return [found[place] for place in range(len(requests))]
+
+
+def requested_kinds(options: ModelOptions) -> frozenset[RequestKind]:
+    """Return the kinds of requests that a run will make; where nobody said, it answers."""
+    return options.kinds or ANSWERING
+
+
+def _load_respondent(options: ModelOptions) -> Respondent:
+    from lavit_eval.models.video_lavit.attention import check_backend
+    from lavit_eval.models.video_lavit.loading import load_understanding, parse_device, parse_dtype, read_blueprint
+    from lavit_eval.models.video_lavit.respondent import Respondent
+    from lavit_eval.models.video_lavit.sight import Sight
+    from lavit_eval.models.video_lavit.tokenizer import Tokenizer
+    from lavit_eval.video.cache import ClipCache
+
+    arguments = Arguments.parse(options.arguments)
+    device, dtype = parse_device(options.device), parse_dtype(options.dtype)
+    check_backend(arguments.attention, device)
+    _check_backend(arguments)
+    folder = _folder(options)
+    blueprint = read_blueprint(folder)
+    tokenizer = Tokenizer(folder / "tokenizer.model")
+    blueprint.check_tokenizer(tokenizer.size)
+    model = load_understanding(blueprint, device, dtype, arguments.attention)
+    cache = ClipCache(cache_folder() / "clips") if arguments.video_cache == "on" else None
+    settings = arguments.video(blueprint.sizes.visual.image_size)
+    sight = Sight(model, settings, arguments.token_select == "argmax", cache)
+    return Respondent(model, tokenizer, sight, arguments.long_prompt)
+
+
+def _load_maker(options: ModelOptions) -> Maker:
+    from lavit_eval.models.video_lavit.loading import parse_device, parse_dtype
+    from lavit_eval.models.video_lavit.maker import Maker
+    from lavit_eval.models.video_lavit.parts import Parts
+
+    arguments, root = Arguments.parse(options.arguments), _root(options)
+    parts = Parts(root, parse_device(options.device), parse_dtype(options.dtype), arguments.offload)
+    return Maker(root, parts, arguments)
+
+
+def _generation_identity(options: ModelOptions, arguments: Arguments, kinds: frozenset[RequestKind]) -> dict[str, JSON]:
+    from lavit_eval.models.video_lavit.generation_loading import generation_digest
+    from lavit_eval.models.video_lavit.keyframe_pipeline import pipeline_digest
+
+    pipeline = arguments.keyframe_pipeline
+    return {
+        "generation": generation_digest(_root(options), kinds),
+        "low_memory": arguments.low_memory,
+        "keyframe_pipeline": pipeline_digest(Path(pipeline)) if pipeline else "",
+        "keyframe_guidance": arguments.keyframe_guidance if pipeline else 0.0,
+    }
+
+
+def _generation_checks(options: ModelOptions, kinds: frozenset[RequestKind]) -> list[Callable[[], object]]:
+    """Return one check per part, so that all that is missing is said at once."""
+    from lavit_eval.models.video_lavit.generation_loading import needed_parts, read_part
+    from lavit_eval.models.video_lavit.keyframe_pipeline import check_pipeline
+
+    def check_part(name: str) -> None:
+        read_part(name, _root(options)).plan.check()
+
+    def check_keyframes() -> None:
+        pipeline = Arguments.parse(options.arguments).keyframe_pipeline
+        if pipeline:
+            check_pipeline(Path(pipeline))
+
+    return [*(partial(check_part, name) for name in needed_parts(kinds)), check_keyframes]
+
+
+def _root(options: ModelOptions) -> Path:
+    if options.checkpoint is None:
+        raise UsageError(NO_CHECKPOINT)
+    root = find_root(options.checkpoint)
+    # Whoever names the folder of the answering half means the checkpoint that it lies in.
+    return root.parent if root.name == UNDERSTANDING_FOLDER else root
 
 
 def _folder(options: ModelOptions) -> Path:
     if options.checkpoint is None:
-        raise UsageError(
-            "The model video-lavit needs --checkpoint DIR (or a hub id in the local cache); "
-            "for a trial make one: `lavit-eval checkpoint make-tiny DIR`."
-        )
+        raise UsageError(NO_CHECKPOINT)
     return find_checkpoint(options.checkpoint)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from lavit_eval.errors import UsageError, nearest
@@ -17,6 +19,8 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "long_prompt": ("fewer_clips", "reference"),
     "backend": ("pyav", "mvextractor"),
     "video_cache": ("on", "off"),
+    "low_memory": ("off", "on"),
+    "offload": ("auto", "on", "off"),
 }
 RANGES: Mapping[str, tuple[int, int]] = {"max_clips": (1, 1000), "encoder_threads": (1, 16)}
 
@@ -39,6 +43,14 @@ class Arguments:
     """Who reads the motion vectors."""
     video_cache: str = "on"
     """Whether preprocessed videos are kept on disk; changes no answer."""
+    low_memory: str = "off"
+    """Whether the halves of the guidance of diffusion run one after the other; the same but for rounding."""
+    offload: str = "auto"
+    """Whether idle parts of the generating model wait in the CPU's memory; changes no result."""
+    keyframe_pipeline: str = ""
+    """Folder of another text-to-image model, a pipeline of diffusers, which makes the first keyframe of videos."""
+    keyframe_guidance: float = 3.0
+    """Scale of that model's guidance; the default is that of the published notebook."""
 
     @classmethod
     def parse(cls, given: Mapping[str, str]) -> Self:
@@ -51,7 +63,7 @@ class Arguments:
                     f"video-lavit has no model argument {key!r}; --model-args knows {', '.join(known)}."
                     f"{nearest(key, known)}"
                 )
-            values[key] = _whole_number(key, text) if key in RANGES else _choice(key, text)
+            values[key] = _value(key, text)
         return cls(**values)
 
     def video(self, size: int | None = None) -> VideoSettings:
@@ -62,6 +74,28 @@ class Arguments:
         if size is not None:
             fixed["size"] = size
         return VideoSettings(max_clips=self.max_clips, encoder_threads=self.encoder_threads, **fixed)
+
+
+def _value(key: str, text: str) -> Any:
+    if key in RANGES:
+        return _whole_number(key, text)
+    if key == "keyframe_guidance":
+        return _guidance(key, text)
+    if key == "keyframe_pipeline":
+        if not Path(text).expanduser().is_dir():
+            raise UsageError(f"--model-args {key}={text}: there is no such folder; fetch a pipeline into it first.")
+        return str(Path(text).expanduser())
+    return _choice(key, text)
+
+
+def _guidance(key: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0.0 <= number <= 1000.0:
+        raise UsageError(f"--model-args {key}={text}: {key} is a number from 0 to 1000.")
+    return number
 
 
 def _choice(key: str, text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lavit_eval.models.video_lavit.authoring_settings import GenerationSettings
+from lavit_eval.generation_settings import GenerationSettings
 from lavit_eval.models.video_lavit.clip_sampling import sample_clips
 from lavit_eval.models.video_lavit.config import TokenSpace
 from lavit_eval.models.video_lavit.draws import Draws, Rewindable

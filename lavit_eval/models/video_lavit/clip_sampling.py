@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lavit_eval.models.video_lavit.authoring_settings import GenerationSettings
+from lavit_eval.generation_settings import GenerationSettings
 from lavit_eval.models.video_lavit.draws import Draws, Rewindable
 from lavit_eval.models.video_lavit.footage import MENDED, Footage
 from lavit_eval.models.video_lavit.frames import frames_to_pixels

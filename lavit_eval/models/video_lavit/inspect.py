@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,9 +12,11 @@ from lavit_eval.digests import cached_digest
 from lavit_eval.errors import UsageError
 from lavit_eval.models.video_lavit.checkpoint import UNDERSTANDING_FOLDER, checkpoint_digest, find_root
 from lavit_eval.models.video_lavit.config import MotionConfig, TokenSpace, VisualConfig
+from lavit_eval.models.video_lavit.generation_loading import READERS, read_part
+from lavit_eval.models.video_lavit.generation_sizes import FILE as SIZES_FILE
 from lavit_eval.models.video_lavit.loading import Blueprint, read_blueprint
 from lavit_eval.models.video_lavit.sizes import Sizes
-from lavit_eval.models.video_lavit.weight_files import download_hint, find_weight_files
+from lavit_eval.models.video_lavit.weight_files import download_hint, find_weight_files, first_few
 from lavit_eval.models.video_lavit.weight_reading import read_facts
 
 UNDERSTANDING = "understanding"
@@ -59,6 +62,20 @@ class FileReport:
 
 
 @dataclass(frozen=True, slots=True)
+class PartReport:
+    """One part of the generating model."""
+
+    name: str
+    files: tuple[str, ...] = ()
+    """The weight files that its parameters come from."""
+    parameters: int = 0
+    problems: tuple[str, ...] = ()
+    """Why it cannot be loaded."""
+    ignored: tuple[str, ...] = ()
+    """Tensors that nothing stands for, in files that the published code does not read strictly either."""
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointReport:
     """What a checkpoint folder holds."""
 
@@ -70,6 +87,8 @@ class CheckpointReport:
     """Configuration and tensors of the understanding part, None if it cannot be read."""
     problems: tuple[str, ...]
     """What stands in the way of loading the understanding part but for missing files."""
+    parts: tuple[PartReport, ...] = ()
+    """Those of the generating model; none if the folder of the understanding part alone was named."""
 
     @property
     def missing(self) -> tuple[FileReport, ...]:
@@ -80,6 +99,11 @@ class CheckpointReport:
     def usable(self) -> bool:
         """Whether the understanding part can be evaluated."""
         return self.digest is not None and not self.problems
+
+    @property
+    def generates(self) -> bool:
+        """Whether images and videos can be generated and reconstructed."""
+        return bool(self.parts) and not any(part.problems for part in self.parts)
 
 
 def inspect_checkpoint(path: str | Path) -> CheckpointReport:
@@ -99,11 +123,16 @@ def inspect_checkpoint(path: str | Path) -> CheckpointReport:
     digest = None
     if not any(not file.present for file in files if file.purpose == UNDERSTANDING):
         digest = checkpoint_digest(folder)
-    return CheckpointReport(root, files, digest, blueprint, tuple(problems))
+    # Of a checkpoint that has none of it, the list of missing files says all.
+    begun = not alone and any(file.present and file.purpose != UNDERSTANDING for file in files)
+    parts = tuple(_inspect_part(name, root) for name in READERS) if begun else ()
+    return CheckpointReport(root, files, digest, blueprint, tuple(problems), parts)
 
 
 def _layout(root: Path, alone: bool) -> Iterator[tuple[str, str]]:
     """Yield (name, purpose) of every file that the layout asks for."""
+    if not alone and (root / SIZES_FILE).is_file():
+        yield SIZES_FILE, "generation"
     for purpose, folders in LAYOUT.items():
         if alone and purpose != UNDERSTANDING:
             continue
@@ -145,6 +174,20 @@ def _inspect_file(root: Path, name: str, purpose: str) -> FileReport:
     )
 
 
+def _inspect_part(name: str, root: Path) -> PartReport:
+    try:
+        plan = read_part(name, root).plan
+    except UsageError as error:
+        return PartReport(name, problems=(str(error),))
+    return PartReport(
+        name,
+        tuple(path.relative_to(root).as_posix() for path in plan.files),
+        sum(math.prod(shape) for shape in plan.expected.values()),
+        tuple(plan.problems()),
+        tuple(plan.ignored),
+    )
+
+
 def _inspect_understanding(folder: Path) -> tuple[Blueprint | None, list[str]]:
     if not (folder / "config.json").is_file():
         return None, [f"{folder} holds no config.json; fetch it: {download_hint(folder)}."]
@@ -181,6 +224,20 @@ def _lines(report: CheckpointReport) -> Iterator[str]:
         yield from (f"  {problem}" for problem in report.problems)
     elif report.blueprint is not None:
         yield f"the understanding model can be loaded: all {len(report.blueprint.facts)} tensors are as expected"
+    if report.parts:
+        yield ""
+        yield "parts of the generating model"
+        yield from (f"  {line}" for part in report.parts for line in _part_lines(part))
+
+
+def _part_lines(part: PartReport) -> Iterator[str]:
+    if part.problems:
+        yield f"{part.name} cannot be loaded:"
+        yield from (f"  {problem}" for problem in part.problems)
+    else:
+        yield f"{part.name}  {part.parameters:,} parameters, each from one of {', '.join(part.files)}"
+    if part.ignored:
+        yield f"  not used: {first_few(part.ignored)}"
 
 
 def _file_line(file: FileReport) -> str:

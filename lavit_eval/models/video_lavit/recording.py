@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lavit_eval.errors import MediumError
-from lavit_eval.models.video_lavit.authoring_settings import LATENT_FACTOR
+from lavit_eval.generation_settings import LATENT_FACTOR
 from lavit_eval.models.video_lavit.config import MOTION_GRID
 from lavit_eval.models.video_lavit.draws import Draws
 from lavit_eval.models.video_lavit.frames import resize_frames

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from lavit_eval.errors import UsageError, nearest
 from lavit_eval.models.video_lavit.config import MotionConfig, TokenSpace, VisualConfig
@@ -17,7 +17,7 @@ BLOCK = "lavit_eval"
 VISUAL = "model.visual_tokenizer."
 MOTION = "model.motion_tokenizer."
 Shapes = Mapping[str, tuple[int, ...]]
-_Config = TypeVar("_Config", VisualConfig, MotionConfig, TokenSpace)
+_Config = TypeVar("_Config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ def read_sizes(config: Mapping[str, Any], shapes: Shapes, source: Path) -> Sizes
     block = config.get(BLOCK, {})
     if not isinstance(block, dict):
         raise UsageError(f'{source}: "{BLOCK}" must be an object with visual, motion and tokens.')
-    _refuse_unknown(block, ("visual", "motion", "tokens"), source, BLOCK)
-    tokens = _stated(TokenSpace, {}, block.get("tokens", {}), source, "tokens")
+    refuse_unknown(block, ("visual", "motion", "tokens"), source, BLOCK)
+    tokens = stated(TokenSpace, {}, block.get("tokens", {}), source, "tokens")
     vocabulary = config.get("vocab_size")
     if not isinstance(vocabulary, int) or vocabulary < tokens.total:
         raise UsageError(
@@ -58,8 +58,8 @@ def read_sizes(config: Mapping[str, Any], shapes: Shapes, source: Path) -> Sizes
     visual = {**_visual_widths(shapes), "n_code": tokens.visual, "llm_dim": config.get("hidden_size", 4096)}
     motion = {**_motion_widths(shapes), "n_code": tokens.motion}
     return Sizes(
-        _stated(VisualConfig, visual, block.get("visual", {}), source, "visual"),
-        _stated(MotionConfig, motion, block.get("motion", {}), source, "motion"),
+        stated(VisualConfig, visual, block.get("visual", {}), source, "visual"),
+        stated(MotionConfig, motion, block.get("motion", {}), source, "motion"),
         tokens,
     )
 
@@ -78,18 +78,25 @@ def size_block(sizes: Sizes) -> dict[str, dict[str, int]]:
     }
 
 
-def _stated(kind: type[_Config], found: Mapping[str, Any], block: object, source: Path, name: str) -> _Config:
-    where = f"{BLOCK}.{name}"
+def stated(
+    kind: type[_Config], found: Mapping[str, Any], block: object, source: Path, name: str, where: str = BLOCK
+) -> _Config:
+    """Return the sizes of one part: those of a block, else those found, else the published ones.
+
+    Raises UsageError for a key that the part does not have, or for what is no positive number.
+    """
+    where = f"{where}.{name}"
     if not isinstance(block, dict):
         raise UsageError(f'{source}: "{where}" must be an object.')
-    _refuse_unknown(block, tuple(item.name for item in fields(kind)), source, where)
+    refuse_unknown(block, tuple(item.name for item in fields(cast(Any, kind))), source, where)
     for key, value in block.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
             raise UsageError(f'{source}: "{where}.{key}" must be a positive number, not {value!r}.')
     return kind(**{**found, **block})
 
 
-def _refuse_unknown(block: Mapping[str, object], known: tuple[str, ...], source: Path, where: str) -> None:
+def refuse_unknown(block: Mapping[str, object], known: tuple[str, ...], source: Path, where: str) -> None:
+    """Raise UsageError for a key that is not known, with the nearest one that is."""
     for key in block:
         if key not in known:
             raise UsageError(

@@ -11,6 +11,8 @@ from typing import Literal
 from lavit_eval.errors import UsageError
 
 PUBLISHED = "rain1011/Video-LaVIT-v1"
+PARTS = ("language_model_sft", "language_model", "visual_tokenizer", "image_detokenizer", "video_detokenizer")
+"""The folders of the published layout."""
 _SHOWN = 5
 
 
@@ -34,7 +36,7 @@ class WeightFiles:
 
 def download_hint(folder: Path) -> str:
     """Return the command that fetches the published weights into the layout that `folder` is part of."""
-    root = folder.parent if folder.name == "language_model_sft" else folder
+    root = next((part.parent for part in (folder, folder.parent) if part.name in PARTS), folder)
     return f"`hf download {PUBLISHED} --local-dir {root}`"
 
 
@@ -58,7 +60,7 @@ def find_weight_files(folder: Path) -> WeightFiles:
         if (folder / single).is_file():
             return WeightFiles(folder, kind, (single,))
         if (folder / index).is_file():
-            listed = _read_index(folder / index)
+            listed = read_index(folder / index)
             return WeightFiles(folder, kind, tuple(sorted(set(listed.values()))), index, listed)
         found = sorted(path.name for path in folder.glob(pattern) if path.is_file())
         if len(found) == 1:
@@ -74,7 +76,8 @@ def find_weight_files(folder: Path) -> WeightFiles:
     )
 
 
-def _read_index(path: Path) -> dict[str, str]:
+def read_index(path: Path) -> dict[str, str]:
+    """Return tensor -> shard as an index file states it (raises UsageError if it is unusable)."""
     try:
         listed = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
         if not listed:

@@ -14,7 +14,7 @@ import torch
 from lavit_eval.errors import UsageError
 from lavit_eval.models.video_lavit.weight_files import download_hint
 
-_MAPPED_TOGETHER = 16
+_MAPPED_BYTES = 256 << 20
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"} | {
     f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)
 }
@@ -58,15 +58,22 @@ def read_facts(path: Path) -> dict[str, TensorFacts]:
 def read_tensors(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield (name, tensor) of a .safetensors or .bin file, by name; the tensors lie in a mapping of the file.
 
-    Copy what you keep. The file is mapped anew for every few tensors, because the pages of a mapping that were read
-    count as this process's memory until it ends. Raises UsageError as `read_facts` does.
+    Copy what you keep. The file is mapped anew after every few hundred megabytes, because the pages of a mapping that
+    were read count as this process's memory until it ends. Raises UsageError as `read_facts` does.
     """
     if path.suffix != ".safetensors" and not _is_zip(path):
         yield from sorted(_load_bin(path).items())
         return
-    names = sorted(read_facts(path))
-    for start in range(0, len(names), _MAPPED_TOGETHER):
-        yield from _read_some(path, names[start : start + _MAPPED_TOGETHER])
+    group: list[str] = []
+    size = 0
+    for name, fact in sorted(read_facts(path).items()):
+        group.append(name)
+        # Eight bytes a value at most.
+        size += 8 * fact.numel
+        if size > _MAPPED_BYTES:
+            yield from _read_some(path, group)
+            group, size = [], 0
+    yield from _read_some(path, group)
 
 
 def _read_some(path: Path, names: Sequence[str]) -> Iterator[tuple[str, torch.Tensor]]:

@@ -21,6 +21,9 @@ def test_all_are_read() -> None:
         "long_prompt": "reference",
         "backend": "mvextractor",
         "video_cache": "off",
+        "low_memory": "on",
+        "offload": "on",
+        "keyframe_guidance": "7.5",
     }
     parsed = Arguments.parse(given)
     assert {key: str(getattr(parsed, key)) for key in given} == given
@@ -36,6 +39,11 @@ def test_all_are_read() -> None:
         ({"max_clips": "eight"}, "whole number"),
         ({"encoder_threads": "17"}, "from 1 to 16"),
         ({"video_cache": "yes"}, "on or off"),
+        ({"low_memory": "yes"}, "off or on"),
+        ({"offload": "maybe"}, "auto or on or off"),
+        ({"keyframe_guidance": "strong"}, "a number from 0 to 1000"),
+        ({"keyframe_guidance": "nan"}, "a number from 0 to 1000"),
+        ({"keyframe_pipeline": "no/such/folder"}, "no such folder"),
     ],
 )
 def test_mistakes_are_named(given: dict[str, str], message: str) -> None:

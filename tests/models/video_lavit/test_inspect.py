@@ -10,14 +10,16 @@ import torch
 from lavit_eval.digests import digest_file
 from lavit_eval.errors import UsageError
 from lavit_eval.models.video_lavit.checkpoint import checkpoint_digest
+from lavit_eval.models.video_lavit.generation_loading import READERS
 from lavit_eval.models.video_lavit.inspect import inspect_checkpoint, render
 from lavit_eval.models.video_lavit.tiny import make_tiny
 
 
-def test_tiny_checkpoint_is_usable_and_lacks_the_generation_part(tiny_root: Path) -> None:
-    report = inspect_checkpoint(tiny_root)
+def test_checkpoint_without_generation_is_usable(tmp_path: Path) -> None:
+    root = make_tiny(tmp_path, generation=False)
+    report = inspect_checkpoint(root)
     text = render(report)
-    weights = tiny_root / "language_model_sft" / "model.safetensors"
+    weights = root / "language_model_sft" / "model.safetensors"
     stored = safetensors.torch.load_file(weights)
     parameters = sum(value.numel() for value in stored.values())
     assert report.usable
@@ -28,6 +30,42 @@ def test_tiny_checkpoint_is_usable_and_lacks_the_generation_part(tiny_root: Path
     assert f"all {len(stored)} tensors are as expected" in text
     assert {file.purpose for file in report.missing} == {"generation", "reconstruction"}
     assert "visual_tokenizer/eva_vitg_psz14.bin" in text
+    assert not report.parts
+    assert not report.generates
+
+
+def test_whole_checkpoint_is_described(tiny_root: Path) -> None:
+    report = inspect_checkpoint(tiny_root)
+    text = render(report)
+    assert report.usable
+    assert report.generates
+    assert not report.missing
+    present = {path.relative_to(tiny_root).as_posix() for path in tiny_root.rglob("*") if path.is_file()}
+    assert {file.name for file in report.files} == present
+    assert {file.digest for file in report.files} == {digest_file(tiny_root / name) for name in present}
+    assert [part.name for part in report.parts] == list(READERS)
+    assert "each from one of motion_tokenizer.bin, video_3d_unet.bin, video_detokenizer/vae/" in text
+
+
+def test_gaps_of_the_generating_model_are_named(tmp_path: Path, tiny_root: Path) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(tiny_root, root)
+    shutil.rmtree(root / "image_detokenizer" / "vae")
+    path = root / "visual_tokenizer" / "tokenizer_encoder.bin"
+    weights = torch.load(path, weights_only=True)
+    weights["teacher.head"] = weights.pop("quantize.embedding.weight")
+    torch.save(weights, path)
+    report = inspect_checkpoint(root)
+    text = render(report)
+    assert report.usable
+    assert not report.generates
+    assert f"The checkpoint has no folder {root / 'image_detokenizer' / 'vae'}; fetch it" in text
+    assert "visual_tokenizer cannot be loaded:\n    1 missing: quantize.embedding.weight" in text
+    assert "not used: teacher.head in visual_tokenizer/tokenizer_encoder.bin" in text
+    assert {file.name for file in report.missing} == {
+        "image_detokenizer/vae/config.json",
+        "image_detokenizer/vae/diffusion_pytorch_model.bin",
+    }
 
 
 def test_understanding_folder_alone(tiny_root: Path) -> None:
@@ -52,7 +90,6 @@ def test_shards_are_listed_and_a_missing_one_is_said(tmp_path: Path, format: str
 def test_files_of_the_generation_part_are_described(tmp_path: Path, tiny_root: Path) -> None:
     root = tmp_path / "root"
     shutil.copytree(tiny_root, root)
-    (root / "visual_tokenizer").mkdir()
     half = {"a": torch.zeros(3, 4, dtype=torch.float16), "b": torch.zeros(2)}
     torch.save(half, root / "visual_tokenizer" / "tokenizer_encoder.bin")
     (root / "motion_tokenizer.bin").write_bytes(b"no weights")

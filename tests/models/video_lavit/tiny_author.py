@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
+from lavit_eval.generation_settings import GenerationSettings
 from lavit_eval.models.video_lavit.authoring import Author
-from lavit_eval.models.video_lavit.authoring_settings import GenerationSettings
 from lavit_eval.models.video_lavit.config import MotionConfig, VisualConfig
 from lavit_eval.models.video_lavit.draws import SeededDraws
 from lavit_eval.models.video_lavit.footage import Drawing, Footage

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lavit_eval.errors import UsageError
-from lavit_eval.models.video_lavit.authoring_settings import FIELDS, GenerationSettings
+from lavit_eval.generation_settings import FIELDS, GenerationSettings
 
 VALUES: dict[str, Any] = {
     "do_sample": True,

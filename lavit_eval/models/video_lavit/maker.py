@@ -1,0 +1,281 @@
+"""Serves requests for images and videos: reads what they show, has them made in batches, and stores what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from lavit_eval.digests import digest_bytes, digest_json
+from lavit_eval.errors import MediumError
+from lavit_eval.files import canonical_json
+from lavit_eval.generation_settings import GenerationSettings
+from lavit_eval.models.video_lavit.arguments import Arguments
+from lavit_eval.models.video_lavit.clip_sampling import reconstruct_videos
+from lavit_eval.models.video_lavit.draws import SeededDraws
+from lavit_eval.models.video_lavit.footage import Drawing, Footage
+from lavit_eval.models.video_lavit.generation_error import GenerationError
+from lavit_eval.models.video_lavit.generation_sizes import read_generation_sizes
+from lavit_eval.models.video_lavit.keyframe_pipeline import load_pipeline, make_keyframe
+from lavit_eval.models.video_lavit.made_file import GENERATED_FPS, store_drawing, store_footage
+from lavit_eval.models.video_lavit.parts import Parts
+from lavit_eval.models.video_lavit.placed_author import PlacedAuthor
+from lavit_eval.models.video_lavit.prompts import Picture, Prompt, picture_codes
+from lavit_eval.models.video_lavit.recording import RECONSTRUCTION_FPS, Recording, load_recording
+from lavit_eval.models.video_lavit.token_selector import gumbel_noise
+from lavit_eval.models.video_lavit.tokenizer import Tokenizer
+from lavit_eval.sample import Request, RequestKind, Response
+from lavit_eval.video.picture import open_picture
+
+Result = Drawing | Footage | GenerationError
+NO_MEMORY = "The memory does not suffice, even for half of the batch; set a smaller --batch-size or low_memory=on."
+
+
+@dataclass(slots=True)
+class _Row:
+    """A request that is ready to be served."""
+
+    place: int
+    """Among the requests of the batch."""
+    request: Request
+    parts: tuple[str | Picture, ...] = ()
+    recording: Recording | None = None
+    draws: SeededDraws | None = None
+    """Those of a recording, some of which chose its clip."""
+    digests: dict[str, str | list[str]] = field(default_factory=dict)
+
+
+class Maker:
+    """Makes images and videos with the parts of a generation checkpoint.
+
+    What is made depends on the request alone, but for rounding: each has draws of its own, and a batch that does not
+    fit into memory gives the same in halves.
+
+    Args:
+        root: The checkpoint's folder.
+        parts: Its parts.
+        arguments: `low_memory`, `token_select`, `encoder_threads`, `keyframe_pipeline` and `keyframe_guidance`.
+    """
+
+    def __init__(self, root: Path, parts: Parts, arguments: Arguments) -> None:
+        self.parts = parts
+        self.arguments = arguments
+        self.tokens = read_generation_sizes(root).tokens
+        self.root = root
+        self._authors: dict[bool, PlacedAuthor] = {}
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the language model."""
+        return Tokenizer(self.root / "language_model" / "tokenizer.model")
+
+    def author(self, videos: bool) -> PlacedAuthor:
+        """Return who makes images, or images and videos; the parts are loaded now."""
+        if videos not in self._authors:
+            low_memory = self.arguments.low_memory == "on"
+            self._authors[videos] = PlacedAuthor(self.parts, self.tokens, self.tokenizer, videos, low_memory)
+        return self._authors[videos]
+
+    @torch.inference_mode()
+    def respond(self, requests: Sequence[Request]) -> list[Response]:
+        """Serve a batch, in the order given; what fails for one request ends that one with the reason.
+
+        Raises:
+            UsageError: For generation settings that cannot be, or a part that cannot be loaded.
+        """
+        self.parts.begin()
+        found: dict[int, Response] = {}
+        groups: dict[str, tuple[GenerationSettings, RequestKind, list[_Row]]] = {}
+        for place, request in enumerate(requests):
+            settings = GenerationSettings.parse(request.kind, request.generation)
+            try:
+                row = self._prepare(place, request, settings)
+            except MediumError as error:
+                found[place] = Response(request.sample_id, request.repeat, "failed", error=str(error))
+                continue
+            key = canonical_json([request.kind, dict(request.generation)])
+            groups.setdefault(key, (settings, request.kind, []))[2].append(row)
+        for settings, kind, rows in groups.values():
+            found |= self._serve(rows, settings, kind)
+        times = {stage: seconds / len(requests) for stage, seconds in self.parts.seconds.items()}
+        peaks = {f"peak_mib_{stage}": size >> 20 for stage, size in self.parts.peaks.items()}
+        return [
+            replace(found[place], times=times, counts={**found[place].counts, **peaks})
+            for place in range(len(requests))
+        ]
+
+    def _prepare(self, place: int, request: Request, settings: GenerationSettings) -> _Row:
+        if request.kind == "reconstruct_video":
+            return self._prepare_recording(place, request, settings)
+        pictures = [self._read_picture(medium.kind, Path(medium.path)) for medium in request.media]
+        if self.arguments.keyframe_pipeline and request.kind == "generate_video" and not pictures:
+            pictures = [self._make_keyframe(request, settings)]
+        text = [request.text] if request.text.strip() else []
+        if not text and not pictures:
+            raise MediumError("There is neither a text nor a picture to make something from.")
+        seen = [Picture(image, self._codes(image, digest, request)) for image, digest in pictures]
+        # The order counts: as published, a video's keyframe follows its text, and an image's pictures precede it.
+        parts: tuple[str | Picture, ...] = (*text, *seen) if request.kind == "generate_video" else (*seen, *text)
+        row = _Row(place, request, parts)
+        if pictures:
+            row.digests["media"] = [digest for _, digest in pictures]
+            row.digests["visual_tokens"] = digest_json([list(picture.codes) for picture in seen])
+        return row
+
+    def _prepare_recording(self, place: int, request: Request, settings: GenerationSettings) -> _Row:
+        if len(request.media) != 1 or request.media[0].kind != "video":
+            raise MediumError(f"A reconstruction takes one video, not {len(request.media)} media.")
+        path, draws = Path(request.media[0].path), SeededDraws(request.seeds.write)
+        with self.parts.timed("preprocess"):
+            recording = load_recording(
+                path,
+                settings.video_width,
+                settings.video_height,
+                settings.motion,
+                draws,
+                self.arguments.encoder_threads,
+            )
+        digests: dict[str, str | list[str]] = {
+            "keyframes": digest_bytes(recording.frames[:1].numpy().tobytes()),
+            "motion": digest_bytes(recording.motion.contiguous().numpy().tobytes()),
+        }
+        return _Row(place, request, recording=recording, draws=draws, digests=digests)
+
+    def _read_picture(self, kind: str, path: Path) -> tuple[Image.Image, str]:
+        if kind != "image":
+            raise MediumError(f"{path} is a video, but only pictures can stand in the prompt of an image or video.")
+        with self.parts.timed("preprocess"):
+            return open_picture(path)
+
+    def _make_keyframe(self, request: Request, settings: GenerationSettings) -> tuple[Image.Image, str]:
+        """Return a picture of the text by the other model, with the SHA-256 of its pixels."""
+        if "keyframe_pipeline" not in self.parts:
+            loaded = load_pipeline(Path(self.arguments.keyframe_pipeline), self.parts.dtype)
+            self.parts.put("keyframe_pipeline", _Movable(loaded))
+        with self.parts.at_work("keyframe", "keyframe_pipeline"):
+            picture = make_keyframe(
+                self.parts.get("keyframe_pipeline").pipeline,
+                request.text,
+                request.seeds.write,
+                settings.width,
+                settings.height,
+                settings.steps,
+                self.arguments.keyframe_guidance,
+            )
+        return picture, digest_bytes(picture.tobytes())
+
+    def _codes(self, image: Image.Image, digest: str, request: Request) -> tuple[int, ...]:
+        """Return the visual codes of a picture, which depend on it and on the seed of what is seen of it."""
+        with self.parts.at_work("encode", "visual_tokenizer"), self.parts.autocast():
+            tokenizer = self.parts.get("visual_tokenizer")
+            noise = None
+            if self.arguments.token_select == "gumbel":
+                generator = torch.Generator().manual_seed(request.seeds.see(digest))
+                noise = gumbel_noise((1, tokenizer.config.patches, 2), generator)
+            return tuple(picture_codes(tokenizer, [image], noise)[0])
+
+    def _serve(self, rows: list[_Row], settings: GenerationSettings, kind: RequestKind) -> dict[int, Response]:
+        found: dict[int, Response] = {}
+        for row, result, halved in self._in_memory(rows, lambda some: self._make(some, settings, kind)):
+            with self.parts.timed("store"):
+                found[row.place] = self._respond(row, result, halved)
+        return found
+
+    def _in_memory(
+        self, rows: list[_Row], work: Callable[[list[_Row]], Sequence[Result]], halved: bool = False
+    ) -> list[tuple[_Row, Result | None, bool]]:
+        """Do the work, in halves if the memory does not suffice for the whole; None for what does not fit even so."""
+        try:
+            return [(row, result, halved) for row, result in zip(rows, work(rows), strict=True)]
+        except torch.OutOfMemoryError:
+            pass
+        # Only out of the handler is what the failed attempt held really free.
+        self.parts.release()
+        if halved or len(rows) == 1:
+            return [(row, None, halved) for row in rows]
+        middle = (len(rows) + 1) // 2
+        return [one for half in (rows[:middle], rows[middle:]) for one in self._in_memory(half, work, halved=True)]
+
+    def _make(self, rows: list[_Row], settings: GenerationSettings, kind: RequestKind) -> Sequence[Result]:
+        if kind == "reconstruct_video":
+            return self._reconstruct(rows, settings)
+        author = self.author(kind == "generate_video")
+        prompts = [Prompt(row.parts, SeededDraws(row.request.seeds.write)) for row in rows]
+        if kind == "generate_video":
+            return author.generate_videos(prompts, settings)
+        return author.generate_images(prompts, settings)
+
+    def _reconstruct(self, rows: list[_Row], settings: GenerationSettings) -> Sequence[Result]:
+        recordings = [row.recording for row in rows if row.recording is not None]
+        draws = []
+        for row in rows:
+            draws.append(SeededDraws(row.request.seeds.write))
+            # What chose the clip is drawn already; a second attempt must go on from the same place.
+            draws[-1].uniform("clip_start")
+        with self.parts.at_work("video", "video_reconstructor"):
+            detokenizer = self.parts.get("video_reconstructor")
+            detokenizer.check_size(settings.video_height, settings.video_width)
+            return reconstruct_videos(detokenizer, recordings, draws, settings, self.arguments.low_memory == "on")
+
+    def _respond(self, row: _Row, result: Result | None, halved: bool) -> Response:
+        request = row.request
+        counts = {"batch_halved": 1} if halved else {}
+        if result is None or isinstance(result, GenerationError):
+            error = NO_MEMORY if result is None else str(result)
+            return Response(
+                request.sample_id, request.repeat, "failed", error=error, digests=row.digests, counts=counts
+            )
+        if request.output is None:
+            raise ValueError("a request that makes a file must say where it goes")
+        output = Path(request.output)
+        if isinstance(result, Drawing):
+            path = store_drawing(output, result)
+        else:
+            path = store_footage(output, result, row.recording)
+        return Response(
+            request.sample_id,
+            request.repeat,
+            "answered",
+            text=canonical_json(self._record(request, result)),
+            medium="/".join(path.parts[-4:]),
+            medium_digest=digest_bytes(path.read_bytes()),
+            digests={**row.digests, **self._digests(result)},
+            counts={**result.counts, **counts},
+        )
+
+    @staticmethod
+    def _record(request: Request, result: Drawing | Footage) -> Mapping[str, Any]:
+        """Return what someone who has only the journal needs to make the file again."""
+        record = {"prompt": request.text, "seed": request.seeds.write, "ids": list(result.ids)}
+        if isinstance(result, Footage):
+            record["fps"] = GENERATED_FPS if request.kind == "generate_video" else RECONSTRUCTION_FPS
+        return record
+
+    def _digests(self, result: Drawing | Footage) -> dict[str, str | list[str]]:
+        prompt = result.counts.get("prompt_tokens", 0)
+        ids, tokens = list(result.ids), self.tokens
+        visual = [token for token in ids[prompt:] if tokens.visual_offset <= token < tokens.motion_start]
+        motion = [token for token in ids[prompt:] if tokens.motion_offset <= token < tokens.total]
+        found: dict[str, str | list[str]] = {}
+        if ids:
+            found = {"prompt_ids": digest_json(ids[:prompt]), "visual_ids": digest_json(visual)}
+        if isinstance(result, Footage):
+            found["keyframes"] = digest_bytes(result.keyframes.numpy().tobytes())
+            if ids:
+                found["motion_ids"] = digest_json(motion)
+        return found
+
+
+class _Movable(torch.nn.Module):
+    """A pipeline of diffusers as a module, so that it is moved like the other parts."""
+
+    def __init__(self, pipeline: Any) -> None:
+        super().__init__()
+        self.pipeline = pipeline
+        modules = {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
+        self.members = torch.nn.ModuleDict(modules)
