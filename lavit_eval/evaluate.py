@@ -39,7 +39,10 @@ class Outcome:
 
 
 def evaluate(
-    options: RunOptions, progress: Progress | None = None, interruption: Interruption | None = None
+    options: RunOptions,
+    progress: Progress | None = None,
+    interruption: Interruption | None = None,
+    prospect: Prospect | None = None,
 ) -> Outcome:
     """Run one model on some tasks, continuing where an equal run stood.
 
@@ -47,12 +50,13 @@ def evaluate(
         options: What to run.
         progress: Told how far it is; silent where absent.
         interruption: Holds back SIGTERM and Ctrl-C while a batch is written, if the caller handles them.
+        prospect: What `foresee` said of these options, if it was asked already.
 
     Raises:
         PreflightError: Everything that stands in the way, before the model is loaded.
         UsageError: The run is in use, or is another one, or the disk is full.
     """
-    prospect = foresee(options)
+    prospect = prospect or foresee(options)
     options = prospect.options
     if prospect.problems:
         raise PreflightError(prospect.problems)

@@ -234,7 +234,7 @@ def _terminal_table(title: str) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 1), expand=True, header_style="bold")
-    table.add_column(title, ratio=4, overflow="fold")
+    table.add_column(title, ratio=5, overflow="fold")
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("95 % interval", justify="right", no_wrap=True)
     table.add_column("n", justify="right", no_wrap=True)

@@ -48,8 +48,8 @@ def _run_all(wanted: Sequence[RunOptions], interruption: Interruption, keep: Kee
     for warning in dict.fromkeys(warning for prospect in prospects for warning in prospect.warnings):
         print(warning, file=sys.stderr)
     outcomes = []
-    for options in wanted:
-        outcome = evaluate(options, progress_on(), interruption)
+    for prospect in prospects:
+        outcome = evaluate(prospect.options, progress_on(), interruption, prospect)
         _say_state(outcome)
         prune(outcome.run, keep)
         outcomes.append(outcome)
