@@ -25,7 +25,7 @@ FLOORS = [
     {"runs", "published", "plan", "progress"},
     {"journal", "interruption"},
     {"models", "metrics", "benchmarks"},
-    {"video"},
+    {"video", "weights"},
     {"registry"},
     {"task", "data_files"},
     {"generation_settings"},

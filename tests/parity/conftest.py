@@ -9,16 +9,30 @@ import pytest
 
 from tests.parity.case import PROJECT, Case
 
-SCORERS = {"captions", "textvqa_accuracy", "vqa_accuracy", "vqa_accuracy_lavit"}
+SCORERS = {
+    "captions",
+    "clipsim",
+    "frechet",
+    "i3d_goldens",
+    "inception_score",
+    "textvqa_accuracy",
+    "vqa_accuracy",
+    "vqa_accuracy_lavit",
+}
 SHARED = PROJECT.parent / "shared" / "golden"
-DEFAULTS = (PROJECT / "tests" / "golden", SHARED / "understanding", SHARED / "generation")
+DEFAULTS = (
+    PROJECT / "tests" / "golden",
+    SHARED / "understanding",
+    SHARED / "generation",
+    *(SHARED / "metrics" / f"{name}.json" for name in sorted(SCORERS)),
+)
 
 
 def find_cases(folders: list[Path]) -> list[Case]:
     """Return every JSON file with a `kind` under the folders, the first of equal file names, sorted by name."""
     found: dict[str, Case] = {}
     for folder in folders:
-        for path in sorted(folder.rglob("*.json")):
+        for path in [folder] if folder.is_file() else sorted(folder.rglob("*.json")):
             facts = json.loads(path.read_text())
             kind = _kind(path, facts)
             if kind is not None:
@@ -38,8 +52,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "case" not in metafunc.fixturenames:
         return
     named = metafunc.config.getoption("--golden")
-    folders = [Path(folder) for folder in named] if named else [folder for folder in DEFAULTS if folder.is_dir()]
-    absent = [str(folder) for folder in folders if not folder.is_dir()]
+    folders = [Path(folder) for folder in named] if named else [folder for folder in DEFAULTS if folder.exists()]
+    absent = [str(folder) for folder in folders if not folder.exists()]
     if absent:
         raise pytest.UsageError(f"no such golden folder: {', '.join(absent)}")
     cases = find_cases(folders)
