@@ -78,6 +78,8 @@ def _add_what(what: argparse._ActionsContainer) -> None:
     what.add_argument("--checkpoint", help="a checkpoint folder, or a hub id that is in the local cache")
     what.add_argument("--model-args", action="append", default=[], metavar="K=V,...", help="arguments of the model")
     what.add_argument("--attention", choices=["sdpa", "xformers"], help="short for --model-args attention=...")
+    what.add_argument("--low-memory", action="store_true", help="short for --model-args low_memory=on")
+    what.add_argument("--keyframe-pipeline", metavar="DIR", help="short for --model-args keyframe_pipeline=DIR")
     what.add_argument("--label", help="the model's name in tables")
     what.add_argument("--tasks", metavar="A,B", help="task names, separated by commas")
     what.add_argument("--suite", help="a named list of tasks")

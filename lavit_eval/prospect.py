@@ -89,6 +89,9 @@ def foresee(options: RunOptions) -> Prospect:
             model_problems += model_class.check_samples(
                 options.model_options, each.task.task, each.known, options.repeats
             )
+    if not model_problems and hasattr(model_class, "check_making"):
+        for task in (each.task for each in prepared if each.task.making):
+            model_problems += model_class.check_making(options.model_options, task.task, task.kind, task.making)
     plans = plan_tasks(
         prepared, seed=options.seed, repeats=options.repeats, batch_size=batch_size, visual_noise=options.visual_noise
     )

@@ -8,11 +8,11 @@ from lavit_eval.errors import UsageError
 from lavit_eval.runs import Run
 
 Keep = Literal["all", "preview", "none"]
-PREVIEW = ".preview.mp4"
+VIEWABLE = (".preview.mp4", ".png")
 
 
 def prune(run: Run, keep: Keep) -> int:
-    """Remove lossless files (`preview`) or all generated files (`none`) of a run; return the bytes freed.
+    """Remove lossless videos (`preview`: previews and images stay) or all generated files (`none`); return bytes freed.
 
     Raises:
         UsageError: The run is not finished: its files are still needed.
@@ -24,7 +24,7 @@ def prune(run: Run, keep: Keep) -> int:
     freed = 0
     for folder in (run.task_folder(task) / "media" for task in run.tasks):
         for path in sorted(folder.glob("*")) if folder.is_dir() else []:
-            if path.is_file() and not (keep == "preview" and path.name.endswith(PREVIEW)):
+            if path.is_file() and not (keep == "preview" and path.name.endswith(VIEWABLE)):
                 freed += path.stat().st_size
                 path.unlink()
     if freed:

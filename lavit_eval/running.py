@@ -167,7 +167,7 @@ def _find_run(named: Path, output: Path) -> Run:
 def prune_run(named: Path, output: Path, keep: Keep) -> int:
     """Remove generated files of a finished run and say what that freed."""
     found = _find_run(named, output)
-    print(f"{found.id}: {prune(found, keep) / 1e6:.1f} MB freed, its scores stay")
+    print(f"{found.id}: {prune(found, keep) / 1e3:,.0f} kB freed, its scores stay")
     return 0
 
 

@@ -91,7 +91,7 @@ class Task(BaseModel):
         try:
             GenerationSettings.parse(info.data["request"], given)
         except UsageError as error:
-            raise ValueError(str(error).removesuffix(".")) from error
+            raise ValueError(str(error).removeprefix("generation: ").removesuffix(".")) from error
         return given
 
     @model_validator(mode="after")
@@ -191,7 +191,7 @@ def load_task(path: Path, parents: Mapping[str, Path]) -> Task:
         base, _ = read_yaml(parents[parent_name])
         if "extends" in base:
             raise UsageError(
-                f"{path}:{lines.get(('extends',), 1)}: {parent_name} itself extends a task; extend that one."
+                f"{path}:{lines.get(('extends',), 1)}: {parent_name} itself extends {base['extends']}; extend that one."
             )
         document = _merged({"published_as": parent_name, **base}, document)
     return _validated(Task, document, path, lines)

@@ -33,7 +33,7 @@ def runs_asked_for(options: argparse.Namespace, given: Sequence[str]) -> list[Ru
     tasks = _tasks(options, suite, catalogue)
     models = suite.models if suite and suite.models and options.model is None else (_single_model(options),)
     several = len(models) > 1
-    if several and (options.model_args or options.label or options.attention):
+    if several and (options.label or _arguments(options)):
         raise UsageError(
             f"The suite {suite_name} runs several models; name one with --model to give it a label or arguments."
         )
@@ -141,8 +141,12 @@ def _arguments(options: argparse.Namespace) -> dict[str, str]:
             if key in pairs:
                 raise UsageError(f"--model-args names {key!r} twice; name it once.")
             pairs[key] = value
-    if options.attention:
-        if pairs.get("attention", options.attention) != options.attention:
-            raise UsageError("--attention and --model-args name different kinds of attention; name one.")
-        pairs["attention"] = options.attention
+    shorts = {
+        "attention": options.attention,
+        "low_memory": "on" if options.low_memory else None,
+        "keyframe_pipeline": options.keyframe_pipeline,
+    }
+    for key, value in shorts.items():
+        if value is not None and pairs.setdefault(key, value) != value:
+            raise UsageError(f"--{key.replace('_', '-')} and --model-args say different things of {key}; say one.")
     return pairs

@@ -200,11 +200,11 @@ def test_pruning_frees_files_and_keeps_scores(tmp_path: Path, capsys: pytest.Cap
     assert main(_arguments(tmp_path, "--run-id", "r")) == 0
     media = tmp_path / "out" / "runs" / "r" / "tasks" / "made_qa" / "media"
     media.mkdir()
-    for name in ("a.mkv", "a.source.mkv", "a.preview.mp4"):
+    for name in ("a.mkv", "a.source.mkv", "a.preview.mp4", "b.png"):
         (media / name).write_bytes(b"x" * 1000)
     output = ["--output-dir", str(tmp_path / "out")]
     code, _, _ = _run(capsys, ["runs", *output, "prune", "r", "--keep", "preview"])
-    assert (code, [path.name for path in media.iterdir()]) == (0, ["a.preview.mp4"])
+    assert (code, sorted(path.name for path in media.iterdir())) == (0, ["a.preview.mp4", "b.png"])
     assert _run(capsys, ["runs", *output, "prune", "r", "--keep", "none"])[0] == 0
     assert not list(media.iterdir())
     scores = tmp_path / "out" / "runs" / "r" / "scores.json"

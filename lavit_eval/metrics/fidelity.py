@@ -80,7 +80,8 @@ def _pair(one: Made) -> tuple[Tensor, Tensor]:
     for path in (one.path, one.source):
         if not path.is_file():
             raise UsageError(
-                f"{path.name} was removed (runs prune), so this cannot be scored again; run the task anew."
+                f"{path.name} was removed (by --keep-media or runs prune), so this cannot be scored again; "
+                "make it anew: the command of the run with --fresh."
             )
         pair.append(torch.from_numpy(read_frames(path)).permute(0, 3, 1, 2).double())
     found, source = pair

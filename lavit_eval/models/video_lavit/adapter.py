@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lavit_eval.digests import cache_folder
 from lavit_eval.errors import UsageError
@@ -98,6 +98,26 @@ class VideoLavit:
             except UsageError as error:
                 problems += [str(error)] if str(error) not in problems else []
         return problems
+
+    @classmethod
+    def check_making(cls, options: ModelOptions, task: str, kind: RequestKind, making: Mapping[str, JSON]) -> list[str]:
+        """Return what the checkpoint's parts cannot make of a task's generation settings, by their configurations."""
+        from lavit_eval.generation_settings import GenerationSettings
+        from lavit_eval.models.video_lavit.authoring import image_settings
+        from lavit_eval.models.video_lavit.generation_loading import read_part
+
+        settings, root = GenerationSettings.parse(kind, making), _root(options)
+        try:
+            if kind != "reconstruct_video":
+                images: Any = read_part("image_detokenizer", root).module
+                images.check_settings(image_settings(settings))
+            if kind != "generate_image":
+                part = "video_detokenizer" if kind == "generate_video" else "video_reconstructor"
+                videos: Any = read_part(part, root).module
+                videos.check_size(settings.video_height, settings.video_width)
+        except UsageError as error:
+            return [f"{task}: {error}"]
+        return []
 
     @classmethod
     def load(cls, options: ModelOptions) -> Self:

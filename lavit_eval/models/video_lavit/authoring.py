@@ -29,6 +29,18 @@ NO_CODES = "the language model wrote no visual code"
 TWO_PICTURES = "a video is made from one picture at most"
 
 
+def image_settings(settings: GenerationSettings, low_memory: bool = False) -> ImageSettings:
+    """Return how an image is denoised from pure noise."""
+    return ImageSettings(
+        height=settings.height,
+        width=settings.width,
+        steps=settings.steps,
+        guidance=settings.guidance_decoder,
+        init_sigma=settings.init_sigma,
+        low_memory=low_memory,
+    )
+
+
 class Author:
     """Makes images and videos from prompts with the parts of the generation model.
 
@@ -158,14 +170,7 @@ class Author:
 
     def image_settings(self, settings: GenerationSettings) -> ImageSettings:
         """Return how an image is denoised from pure noise."""
-        return ImageSettings(
-            height=settings.height,
-            width=settings.width,
-            steps=settings.steps,
-            guidance=settings.guidance_decoder,
-            init_sigma=settings.init_sigma,
-            low_memory=self.low_memory,
-        )
+        return image_settings(settings, self.low_memory)
 
     def _videos(self) -> VideoDetokenizer:
         if self.video_detokenizer is None:

@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from lavit_eval.digests import cached_digest, digest_json
 from lavit_eval.errors import UsageError
+from lavit_eval.models.video_lavit.generation_error import require_finite
 
 INDEX = "model_index.json"
 SUFFIXES = (".json", ".txt", ".model", ".safetensors", ".bin")
@@ -68,7 +71,7 @@ def load_pipeline(folder: Path, dtype: Any) -> Any:
 
 
 def make_keyframe(pipeline: Any, text: str, seed: int, width: int, height: int, steps: int, guidance: float) -> Any:
-    """Return a picture of the text as a PIL image.
+    """Return a picture of the text as a PIL image; raises GenerationError if it holds a value that is no number.
 
     Each is made in a call of its own with a generator of its own, so that nothing else in a batch changes it.
 
@@ -91,6 +94,9 @@ def make_keyframe(pipeline: Any, text: str, seed: int, width: int, height: int, 
         num_inference_steps=steps,
         guidance_scale=guidance,
         generator=generator,
-        output_type="pil",
+        output_type="np",
     )
-    return made.images[0].convert("RGB")
+    # As a picture of eight bits, a value that is no number would be black.
+    values = torch.as_tensor(made.images[:1])
+    require_finite(values, "keyframe pipeline")
+    return Image.fromarray((values[0].clamp(0, 1) * 255).round().to(torch.uint8).numpy()).convert("RGB")

@@ -21,6 +21,7 @@ from lavit_eval.models.video_lavit.draws import SeededDraws
 from lavit_eval.models.video_lavit.footage import Drawing, Footage
 from lavit_eval.models.video_lavit.generation_error import GenerationError
 from lavit_eval.models.video_lavit.generation_sizes import read_generation_sizes
+from lavit_eval.models.video_lavit.halving import note_halved, out_of_memory, was_halved
 from lavit_eval.models.video_lavit.keyframe_pipeline import load_pipeline, make_keyframe
 from lavit_eval.models.video_lavit.made_file import GENERATED_FPS, store_drawing, store_footage
 from lavit_eval.models.video_lavit.parts import Parts
@@ -94,8 +95,8 @@ class Maker:
         for place, request in enumerate(requests):
             settings = GenerationSettings.parse(request.kind, request.generation)
             try:
-                row = self._prepare(place, request, settings)
-            except MediumError as error:
+                row = self._prepared(place, request, settings)
+            except (MediumError, GenerationError) as error:
                 found[place] = Response(request.sample_id, request.repeat, "failed", error=str(error))
                 continue
             key = canonical_json([request.kind, dict(request.generation)])
@@ -109,15 +110,30 @@ class Maker:
             for place in range(len(requests))
         ]
 
+    def _prepared(self, place: int, request: Request, settings: GenerationSettings) -> _Row:
+        """Prepare a request; where the memory does not suffice, once more after the idle parts made room."""
+        try:
+            return self._prepare(place, request, settings)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+        self.parts.release()
+        try:
+            return self._prepare(place, request, settings)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            raise MediumError(NO_MEMORY) from error
+
     def _prepare(self, place: int, request: Request, settings: GenerationSettings) -> _Row:
         if request.kind == "reconstruct_video":
             return self._prepare_recording(place, request, settings)
         pictures = [self._read_picture(medium.kind, Path(medium.path)) for medium in request.media]
+        if not request.text.strip() and not pictures:
+            raise MediumError("There is neither a text nor a picture to make something from.")
         if self.arguments.keyframe_pipeline and request.kind == "generate_video" and not pictures:
             pictures = [self._make_keyframe(request, settings)]
         text = [request.text] if request.text.strip() else []
-        if not text and not pictures:
-            raise MediumError("There is neither a text nor a picture to make something from.")
         seen = [Picture(image, self._codes(image, digest, request)) for image, digest in pictures]
         # The order counts: as published, a video's keyframe follows its text, and an image's pictures precede it.
         parts: tuple[str | Picture, ...] = (*text, *seen) if request.kind == "generate_video" else (*seen, *text)
@@ -190,14 +206,17 @@ class Maker:
         self, rows: list[_Row], work: Callable[[list[_Row]], Sequence[Result]], halved: bool = False
     ) -> list[tuple[_Row, Result | None, bool]]:
         """Do the work, in halves if the memory does not suffice for the whole; None for what does not fit even so."""
-        try:
-            return [(row, result, halved) for row, result in zip(rows, work(rows), strict=True)]
-        except torch.OutOfMemoryError:
-            pass
-        # Only out of the handler is what the failed attempt held really free.
-        self.parts.release()
-        if halved or len(rows) == 1:
-            return [(row, None, halved) for row in rows]
+        if halved or not was_halved([row.request for row in rows]):
+            try:
+                return [(row, result, halved) for row, result in zip(rows, work(rows), strict=True)]
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+            # Only out of the handler is what the failed attempt held really free.
+            self.parts.release()
+            if halved or len(rows) == 1:
+                return [(row, None, halved) for row in rows]
+            note_halved([row.request for row in rows])
         middle = (len(rows) + 1) // 2
         return [one for half in (rows[:middle], rows[middle:]) for one in self._in_memory(half, work, halved=True)]
 

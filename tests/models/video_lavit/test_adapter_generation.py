@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from lavit_eval.errors import UsageError
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.models.video_lavit.adapter import GENERATING, VideoLavit
 from lavit_eval.models.video_lavit.tiny import make_tiny
+from lavit_eval.registry import Catalogue
 from lavit_eval.sample import Request, RequestKind, Seeds, Settings
 from tests.models.video_lavit.making import order
 
@@ -112,3 +114,26 @@ def test_importing_the_adapter_is_light() -> None:
     script = "import sys, lavit_eval.models.video_lavit.adapter; print({'torch', 'diffusers', 'av'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("task", "field", "value", "said"),
+    [
+        ("msrvtt_t2v_demo", "video_width", 72, "width of a generated video must be a multiple of"),
+        ("msrvtt_t2v_demo", "steps", 1001, None),
+        ("msrvtt_reconstruction_demo", "video_height", 72, "height of a generated video must be a multiple of"),
+        ("image_to_video_demo", "width", 64, ""),
+    ],
+)
+def test_settings_that_the_parts_cannot_have_are_found_before_the_run(
+    tiny_root: Path, task: str, field: str, value: int, said: str | None
+) -> None:
+    known = Catalogue().task(task)
+    options = asking(tiny_root, [known.kind])
+    changed = {**known.making, field: value}
+    if said is None:
+        with pytest.raises(UsageError, match="steps lies from"):
+            VideoLavit.check_making(options, task, known.kind, changed)
+        return
+    problems = VideoLavit.check_making(options, task, known.kind, changed)
+    assert [said in problem and problem.startswith(task) for problem in problems] == ([True] if said else [])

@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
@@ -12,6 +14,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from lavit_eval.errors import UsageError
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.models.video_lavit.adapter import VideoLavit
+from lavit_eval.models.video_lavit.generation_error import GenerationError
 from lavit_eval.models.video_lavit.keyframe_pipeline import (
     check_pipeline,
     load_pipeline,
@@ -133,3 +136,11 @@ def test_what_is_no_pipeline_is_refused(pipeline: Path, tmp_path: Path) -> None:
     shutil.rmtree(copy / "unet")
     with pytest.raises(UsageError, match="cannot be loaded"):
         load_pipeline(copy, torch.float32)
+
+
+def test_a_keyframe_without_numbers_is_no_success() -> None:
+    def broken(**_: object) -> SimpleNamespace:
+        return SimpleNamespace(images=np.full((1, 8, 8, 3), np.nan, np.float32))
+
+    with pytest.raises(GenerationError, match="keyframe pipeline"):
+        make_keyframe(broken, "a ball", 1, 8, 8, 2, 3.0)

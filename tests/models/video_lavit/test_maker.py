@@ -260,6 +260,45 @@ def test_a_batch_too_large_is_made_in_halves(maker: Maker, tmp_path: Path, monke
     assert not any("batch_halved" in response.counts for response in whole)
 
 
+def test_a_batch_that_was_halved_is_halved_again_where_memory_suffices(
+    maker: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = [order(tmp_path, name, "generate_image", f"{name} ball") for name in ("red", "green", "blue")]
+    with monkeypatch.context() as scarce:
+        Greedy(maker, 2, scarce)
+        first = maker.respond(requests)
+    plenty = Greedy(maker, 9, monkeypatch)
+    again = maker.respond(requests)
+    assert plenty.batches == [2, 1]
+    assert [response.medium_digest for response in again] == [response.medium_digest for response in first]
+    assert maker.respond(requests[:2])[0].counts.get("batch_halved") is None, "another batch was never halved"
+
+
+def test_a_picture_that_does_not_fit_fails_its_request_only(
+    maker: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = maker._prepare
+
+    def scarce(place: int, request: Request, settings: Any) -> Any:
+        if request.sample_id == "green":
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return prepare(place, request, settings)
+
+    monkeypatch.setattr(maker, "_prepare", scarce)
+    responses = maker.respond([order(tmp_path, name, "generate_image", f"{name} ball") for name in ("red", "green")])
+    assert [response.outcome for response in responses] == ["answered", "failed"]
+    assert "memory does not suffice" in str(responses[1].error)
+
+
+def test_another_runtime_error_is_raised(maker: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(maker, "_make", broken)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        maker.respond([order(tmp_path, "red", "generate_image", "red ball")])
+
+
 def test_what_does_not_fit_halved_fails(maker: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     greedy = Greedy(maker, 1, monkeypatch)
     names = ("a", "b", "c")
