@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from lavit_eval.demo.data import DEMO_VERSION, make_demo_data
 from lavit_eval.digests import cache_folder
+from lavit_eval.errors import UsageError
 
 CHECKPOINT_SEED = 0
 CHECKPOINT_VERSION = 2
@@ -30,11 +31,16 @@ def demo_checkpoint() -> Path:
     from lavit_eval.models.video_lavit.tiny import make_tiny
 
     folder = cache_folder() / "demo" / f"checkpoint-{CHECKPOINT_VERSION}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
-        if not folder.is_dir():
-            begun = folder.with_name(f".checkpoint.{os.getpid()}")
-            shutil.rmtree(begun, ignore_errors=True)
-            make_tiny(begun, seed=CHECKPOINT_SEED)
-            begun.rename(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if not folder.is_dir():
+                begun = folder.with_name(f".checkpoint.{os.getpid()}")
+                shutil.rmtree(begun, ignore_errors=True)
+                make_tiny(begun, seed=CHECKPOINT_SEED)
+                begun.rename(folder)
+    except OSError as error:
+        raise UsageError(
+            f"{folder} cannot be written ({error.strerror or error}); name a folder for caches: LAVIT_EVAL_CACHE=DIR"
+        ) from error
     return folder
