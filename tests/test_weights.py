@@ -32,7 +32,7 @@ def test_every_entry_can_be_found_or_is_refused() -> None:
         assert file.refused_because or file.urls
         assert file.licence and file.needed_by
         for digest, length in ((file.sha256, 64), (file.git_blob, 40)):
-            assert digest is None or (set(digest) <= set("0123456789abcdef") and 8 <= len(digest) <= length)
+            assert digest is None or (set(digest) <= set("0123456789abcdef") and len(digest) == length)
 
 
 def test_a_git_blob_id_is_what_git_says(path: Path) -> None:
@@ -64,8 +64,9 @@ def test_digests_decide(path: Path) -> None:
     for digests in (*right_ones, {"sha256": right, "git_blob": blob}):
         check(path, known(**digests, carries_code=True))
     for file in (known(sha256="0" * 64), known(git_blob="0" * 40), known(sha256=right, size=9)):
-        with pytest.raises(UsageError, match=r"not the published net\.pt"):
+        with pytest.raises(UsageError, match=r"not the published net\.pt: its .* is .*, not .*weights fetch net\.pt"):
             check(path, file)
+        assert file.matches(path) is False
         check(path, file, trust=True)
 
 
