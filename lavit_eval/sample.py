@@ -46,10 +46,14 @@ class Sample:
     """What only this benchmark's scorer needs."""
     targets: tuple[Medium, ...] = ()
     """Real media that a generated one is compared with; never shown to the model."""
+    group: str = ""
+    """What makes samples dependent in the place of a shared medium, e.g. one prompt that is asked several times."""
 
     @property
     def cluster(self) -> str:
-        """What samples share that makes them dependent: their first medium, else themselves."""
+        """What samples share that makes them dependent: their group, else their first medium, else themselves."""
+        if self.group:
+            return self.group
         return self.media[0].name if self.media else self.id
 
 
@@ -168,4 +172,12 @@ class Score:
     """The value of each repeat, when there is more than one; None where it is undefined."""
     skipped: str | None = None
     """Why there is no value, e.g. "no Java"."""
+    incomplete: bool = False
+    """Whether the value is held back because its sets are not whole: `--allow-partial` gives it."""
+    labels: tuple[str, ...] = ()
+    """What makes this value another quantity than its name says, e.g. "demo features"."""
+    protocol: str | None = None
+    """Digest of all that can change this value, where the task's own does not say it: recipe and weights at hand."""
+    recipe: Mapping[str, JSON] = field(default_factory=dict)
+    """How features became a number: the name and fingerprint of the protocol, and the digests of the weights."""
     details: Mapping[str, JSON] = field(default_factory=dict)

@@ -42,17 +42,20 @@ class Msrvtt:
       real one is shown to the model (reconstruction).
     - `caption_seed`: which of a video's captions is taken: `random.Random(f"{seed}:{video_id}").choice` over the
       captions in the order of their `sen_id`. The paper does not say which it took.
+    - `first`: take the first so many videos only, for a subset of its own; 0 takes all.
 
     The caption chosen is the sample's question and only reference; its `sen_id` stands in `extra`.
     """
 
     version: ClassVar[int] = 1
 
-    def read(self, root: Path, split: str, video: str = "target", caption_seed: int = 0) -> Found:
+    def read(self, root: Path, split: str, video: str = "target", caption_seed: int = 0, first: int = 0) -> Found:
         """Read the split under the data root (see `Benchmark.read`)."""
         known_split(split, ("test",), SOURCE)
         if video not in get_args(Role):
             raise UsageError(f"{SOURCE.name}: the option video is target or source, not {video!r}; mend the task.")
+        if first < 0:
+            raise UsageError(f"{SOURCE.name}: the option first is a number of videos, not {first}; mend the task.")
         names = [place for name in ANNOTATIONS for place in spread(FOLDERS, name)]
         path = first_file(root, names, SOURCE)
         videos = read_records(path, {"video_id": str}, key="video_id", under="videos")
@@ -64,7 +67,7 @@ class Msrvtt:
             for number, video_id in numbered
             if number >= FIRST_TEST
         ]
-        return Found(tuple(samples), {path.name: path})
+        return Found(tuple(samples[: first or None]), {path.name: path})
 
 
 def _captions(path: Path) -> dict[str, list[tuple[int, str]]]:

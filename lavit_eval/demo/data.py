@@ -13,7 +13,7 @@ from lavit_eval.digests import digest_file
 from lavit_eval.errors import UsageError
 from lavit_eval.files import write_json
 
-DEMO_VERSION = 2
+DEMO_VERSION = 3
 """Rises when the same seed would give other data."""
 MARKER = "DEMO.json"
 """Written last: version, seed, counts, and the size and SHA-256 of every other file."""
@@ -22,8 +22,9 @@ Demo data of lavit-eval
 =======================
 
 Pictures and clips of textured coloured shapes, with questions, answers and captions, in the official layouts of
-MSVD-QA, MSRVTT-QA, MSR-VTT, VQAv2, COCO captions and VBench-I2V. All of it was made by code (lavit_eval/demo); it holds
-no third-party content and nothing of the datasets whose layouts it uses. It is under the Apache License 2.0, as
+MSVD-QA, MSRVTT-QA, MSR-VTT, UCF-101, EvalCrafter, VQAv2, COCO captions, the COCO text-to-image list and VBench-I2V.
+All of it was made by code (lavit_eval/demo); it holds no third-party content and nothing of the datasets whose layouts
+it uses but the names of four UCF-101 classes, whose folders hold shapes as well. It is under the Apache License 2.0, as
 lavit-eval is.
 
 Scores on it say whether the evaluation works, not how good a model is: never compare them with published numbers.
@@ -34,6 +35,10 @@ DEMO.json lists the files. A folder that differs from its list is made anew, and
 
 GENERATED = 4
 """Samples of each task that generates: making a video takes longer than answering."""
+COMPARED = 8
+"""Samples of each task whose videos are compared as sets: a spread needs a few more."""
+UCF_PER_CLASS = 2
+"""With the four classes of `layouts.UCF_CLASSES`, COMPARED videos."""
 
 
 def demo_counts(videos: int = 16, images: int = 16) -> dict[str, int]:
@@ -43,9 +48,12 @@ def demo_counts(videos: int = 16, images: int = 16) -> dict[str, int]:
         "msrvtt_qa": 4 * videos,
         "vqav2": 3 * images,
         "coco_karpathy_test": images,
-        "msrvtt_t2v_demo": min(GENERATED, videos),
+        "msrvtt_t2v_demo": min(COMPARED, videos),
+        "ucf101_t2v_demo": COMPARED,
+        "mscoco_t2i_30k_demo": min(GENERATED, images),
+        "long_video_demo": GENERATED,
         "image_to_video_demo": GENERATED,
-        "msrvtt_reconstruction_demo": min(GENERATED, videos),
+        "video_reconstruction_demo": min(GENERATED, videos),
     }
 
 
@@ -124,8 +132,11 @@ def _make(root: Path, wanted: Mapping[str, Any]) -> None:
         (making / "README.txt").write_text(README, encoding="utf-8")
         layouts.write_msvd_qa(making, seed, counts["videos"])
         layouts.write_msrvtt_qa(making, seed, counts["videos"])
-        layouts.write_msrvtt(making, seed, min(GENERATED, counts["videos"]))
+        layouts.write_msrvtt(making, seed, min(COMPARED, counts["videos"]))
+        layouts.write_ucf101(making, seed, UCF_PER_CLASS)
+        layouts.write_evalcrafter(making, seed, GENERATED)
         layouts.write_images(making, seed, counts["images"])
+        layouts.write_text_to_image(making, seed, min(GENERATED, counts["images"]))
         layouts.write_image_to_video(making, seed, GENERATED)
         _finish(making, wanted)
         if root.exists():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -10,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from lavit_eval.demo.language import NUMBERS, Question, QuestionKind, ask, captions, choices
-from lavit_eval.demo.world import PICTURE, VIDEO, Scene, deal, draw_scene, generator, pick
+from lavit_eval.demo.world import CLIP, PICTURE, VIDEO, Scene, deal, draw_scene, generator, pick
 from lavit_eval.demo.writing import write_picture, write_video
-from lavit_eval.files import write_json
+from lavit_eval.files import write_atomic, write_json
 
 VIDEO_KINDS: tuple[QuestionKind, ...] = ("color", "shape", "count", "direction")
 FIRST_MSVD_VIDEO = 1301
@@ -21,6 +23,8 @@ FIRST_MSRVTT_VIDEO = 7010
 """The official test split is video7010 to video9999."""
 ANIMATION = 8
 """MSR-VTT's category of drawn films."""
+UCF_CLASSES = ("Archery", "HandstandPushups", "JumpingJack", "JumpRope")
+"""In the order of classInd.txt, which is not that of ASCII; the videos of the second are named v_HandStandPushups_*."""
 FIRST_IMAGE = 900001
 """Beyond every real COCO id."""
 ANSWERERS = 10
@@ -88,6 +92,40 @@ def write_msrvtt(root: Path, seed: int, videos: int) -> None:
         for caption in captions(scene):
             sentences.append({"caption": caption, "video_id": name, "sen_id": len(sentences)})
     write_json(root / "MSRVTT" / "test_videodatainfo.json", {"info": {}, "videos": rows, "sentences": sentences})
+
+
+def write_ucf101(root: Path, seed: int, per_class: int) -> None:
+    """Write UCF-101/{Class}/v_{Class}_g*_c01.avi and ucfTrainTestlist/classInd.txt, a few short clips of each class."""
+    films: dict[Path, Scene] = {}
+    for number, name in enumerate(UCF_CLASSES):
+        folder, spelled = root / "UCF-101" / name, name.replace("Handstand", "HandStand")
+        folder.mkdir(parents=True)
+        for index in range(per_class):
+            scene = draw_scene(seed, "ucf101", number * per_class + index, CLIP)
+            films[folder / f"v_{spelled}_g{index + 1:02d}_c01.avi"] = scene
+    _write_videos(films)
+    lines = [f"{number} {name}\r\n" for number, name in enumerate(UCF_CLASSES, start=1)]
+    _write_text(root / "ucfTrainTestlist" / "classInd.txt", "".join(lines))
+
+
+def write_evalcrafter(root: Path, seed: int, prompts: int) -> None:
+    """Write EvalCrafter/prompt700.txt with a few prompts of our own, and as there no line end after the last."""
+    said = [captions(draw_scene(seed, "evalcrafter", index, VIDEO))[3] for index in range(prompts)]
+    _write_text(root / "EvalCrafter" / "prompt700.txt", "\n".join(said))
+
+
+def write_text_to_image(root: Path, seed: int, images: int) -> None:
+    """Write coco/annotations/MS-COCO_val2014_30k_captions.csv, a caption of each of the first COCO images."""
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(("image_id", "text"))
+    for index in range(images):
+        rows.writerow((FIRST_IMAGE + index, captions(draw_scene(seed, "coco/val2014", index, PICTURE))[0]))
+    _write_text(root / "coco" / "annotations" / "MS-COCO_val2014_30k_captions.csv", table.getvalue())
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_atomic(path, text.encode())
 
 
 def write_image_to_video(root: Path, seed: int, pictures: int) -> None:

@@ -106,6 +106,8 @@ class Recipe:
 
 VIDEO = Recipe(frames=(192, 204, 216, 228, 240), speeds=(18, 24, 36, 48))
 """8 to 10 seconds; at 6 frames per second every speed is a whole number of pixels per frame."""
+CLIP = Recipe(frames=(48, 60, 72), speeds=(18, 24, 36, 48))
+"""2 to 3 seconds, for clips that are only compared with others: quick to make."""
 PICTURE = Recipe(frames=(1,), sizes=(88, 96, 112, 128), other_sizes=(64, 72, 80, 96))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +174,55 @@ def write_image_to_video(folder: Path, rows: Rows = I2V_ROWS) -> None:
     write_json(folder / "vbench2_i2v_full_info.json", rows)
     for ratio in ("16-9", "1-1"):
         touch(folder / "data" / "crop" / ratio, ["a goat.jpg"])
+
+
+UCF_CLASSES: dict[str, int] = {"HandstandPushups": 37, "JumpingJack": 47, "JumpRope": 48}
+"""Class -> its number in the official classInd.txt."""
+
+
+def ucf_video(name: str, group: int, clip: int = 1) -> str:
+    """Return the official name of a video, without extension."""
+    return f"v_{name.replace('Handstand', 'HandStand')}_g{group:02d}_c{clip:02d}"
+
+
+def write_ucf101(root: Path, classes: Mapping[str, int] = UCF_CLASSES, groups: int = 22) -> None:
+    """Write UCF-101's class folders and classInd.txt, with its Windows line ends (`root` is the data root)."""
+    for name in classes:
+        touch(root / "UCF-101" / name, [f"{ucf_video(name, group)}.avi" for group in range(1, groups + 1)])
+    write_lines(root / "ucfTrainTestlist" / "classInd.txt", [f"{number} {name}" for name, number in classes.items()])
+
+
+def write_lines(path: Path, lines: Iterable[str], end: str = "\r\n") -> Path:
+    """Write lines, each with its line end, and return the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes("".join(line + end for line in lines).encode())
+    return path
+
+
+T2I_ROWS: list[tuple[object, str]] = [
+    (900003, "two cats, one of them black, on a sofa"),
+    (900001, 'a  bus with "Centre" on its front\n'),
+]
+
+
+def write_text_to_image(folder: Path, rows: Sequence[tuple[object, str]] = T2I_ROWS) -> Path:
+    """Write the public list of captions and its images (`folder` is the data root's coco/)."""
+    path = folder / "annotations" / "MS-COCO_val2014_30k_captions.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("image_id", "text"), *rows])
+    touch(folder / "val2014", [coco_name(image_id) for image_id, _ in rows if isinstance(image_id, int)])
+    return path
+
+
+def evalcrafter_prompts(count: int = 700) -> list[str]:
+    """Return made prompts."""
+    return [f"{number} paper boats on a pond" for number in range(count)]
+
+
+def write_evalcrafter(folder: Path, prompts: Sequence[str] | None = None) -> Path:
+    """Write prompt700.txt, whose last line has no line end (`folder` is the data root's EvalCrafter/)."""
+    path = folder / "prompt700.txt"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(evalcrafter_prompts() if prompts is None else prompts), encoding="utf-8")
+    return path

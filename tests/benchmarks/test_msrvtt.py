@@ -49,6 +49,14 @@ def test_a_source_is_shown_to_the_model(tmp_path: Path, document: dict[str, Any]
     assert sample.media == sample.targets
 
 
+def test_the_first_videos_are_a_subset_of_their_own(tmp_path: Path, document: dict[str, Any]) -> None:
+    _write(tmp_path, document)
+    assert [sample.id for sample in Msrvtt().read(tmp_path, "test", first=1).samples] == ["video7010"]
+    assert len(Msrvtt().read(tmp_path, "test", first=9).samples) == 2
+    with pytest.raises(UsageError, match="option first is a number of videos, not -1"):
+        Msrvtt().read(tmp_path, "test", first=-1)
+
+
 def test_bad_files_are_named(tmp_path: Path, document: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=r"no annotations of MSR-VTT.*test_videodatainfo\.json"):
         Msrvtt().read(tmp_path, "test")

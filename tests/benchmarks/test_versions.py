@@ -8,20 +8,26 @@ from pathlib import Path
 import pytest
 
 from lavit_eval.benchmarks.coco_captions import CocoKarpathyTest
+from lavit_eval.benchmarks.coco_text_to_image import CocoTextToImage
+from lavit_eval.benchmarks.evalcrafter import Evalcrafter
 from lavit_eval.benchmarks.image_to_video import ImageToVideo
 from lavit_eval.benchmarks.msrvtt import Msrvtt
 from lavit_eval.benchmarks.msrvtt_qa import MsrvttQa
 from lavit_eval.benchmarks.msvd_qa import MsvdQa
 from lavit_eval.benchmarks.protocol import Benchmark
+from lavit_eval.benchmarks.ucf101 import Ucf101
 from lavit_eval.benchmarks.vqav2 import Vqav2
 from lavit_eval.digests import digest_json
 from lavit_eval.registry import BUILT_IN
 from tests.benchmarks.layouts import (
+    write_evalcrafter,
     write_image_to_video,
     write_karpathy,
     write_msrvtt,
     write_msrvtt_qa,
     write_msvd_qa,
+    write_text_to_image,
+    write_ucf101,
     write_vqav2,
 )
 
@@ -32,6 +38,9 @@ KNOWN = {
     "msrvtt_qa": (1, "70d607990aa9428a"),
     "msrvtt": (1, "56e70a6dfff8d20b"),
     "image_to_video": (1, "4863b504332db600"),
+    "ucf101": (1, "37db44223c99e129"),
+    "mscoco_t2i": (1, "1b26e3eb72d07e15"),
+    "evalcrafter": (1, "68931b89964beec7"),
 }
 CASES: dict[str, tuple[Benchmark, Callable[[Path], object], str, str]] = {
     "vqav2": (Vqav2(), write_vqav2, "vqav2", "val"),
@@ -40,11 +49,14 @@ CASES: dict[str, tuple[Benchmark, Callable[[Path], object], str, str]] = {
     "msrvtt_qa": (MsrvttQa(), write_msrvtt_qa, "MSRVTT-QA", "test"),
     "msrvtt": (Msrvtt(), write_msrvtt, "MSRVTT", "test"),
     "image_to_video": (ImageToVideo(), write_image_to_video, "vbench2_beta_i2v", "test"),
+    "ucf101": (Ucf101(), write_ucf101, "", "test"),
+    "mscoco_t2i": (CocoTextToImage(), write_text_to_image, "coco", "val"),
+    "evalcrafter": (Evalcrafter(), write_evalcrafter, "EvalCrafter", "test"),
 }
 
 
 def test_every_reader_is_watched() -> None:
-    assert set(KNOWN) == set(BUILT_IN["benchmark"])
+    assert set(CASES) == set(KNOWN) == set(BUILT_IN["benchmark"])
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -56,6 +68,7 @@ def test_the_version_belongs_to_the_output(tmp_path: Path, name: str) -> None:
             [sample.id, sample.question, list(sample.references), dict(sample.categories), dict(sample.extra)],
             [[medium.kind, medium.name, Path(medium.path).relative_to(tmp_path).as_posix()] for medium in sample.media],
             *([[medium.name for medium in sample.targets]] if sample.targets else []),
+            *([sample.group] if sample.group else []),
         ]
         for sample in benchmark.read(tmp_path, split).samples
     ]

@@ -46,9 +46,12 @@ def test_the_marker_lists_every_file(demo_root: Path) -> None:
         "msrvtt_qa": 64,
         "vqav2": 48,
         "coco_karpathy_test": 16,
-        "msrvtt_t2v_demo": 4,
+        "msrvtt_t2v_demo": 8,
+        "ucf101_t2v_demo": 8,
+        "mscoco_t2i_30k_demo": 4,
+        "long_video_demo": 4,
         "image_to_video_demo": 4,
-        "msrvtt_reconstruction_demo": 4,
+        "video_reconstruction_demo": 4,
     }
 
 
@@ -56,7 +59,13 @@ def test_two_makes_give_equal_bytes_and_another_seed_does_not(tmp_path: Path) ->
     one = contents(make_demo_data(tmp_path / "one", videos=1, images=2))
     assert contents(make_demo_data(tmp_path / "two", videos=1, images=2)) == one
     other = contents(make_demo_data(tmp_path / "three", seed=1, videos=1, images=2))
-    assert other["MSVD-QA/video/vid1301.avi"] != one["MSVD-QA/video/vid1301.avi"]
+    for name in (
+        "MSVD-QA/video/vid1301.avi",
+        "UCF-101/JumpRope/v_JumpRope_g01_c01.avi",
+        "EvalCrafter/prompt700.txt",
+        "coco/annotations/MS-COCO_val2014_30k_captions.csv",
+    ):
+        assert other[name] != one[name]
 
 
 def test_a_complete_folder_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lavit_eval.benchmarks.protocol import Benchmark
 from lavit_eval.demo import demo_counts
+from lavit_eval.demo.layouts import UCF_CLASSES
+from lavit_eval.demo.world import FPS, HEIGHT, WIDTH
+from lavit_eval.registry import find
 from tests.demo.conftest import IMAGES, VIDEOS
 from tests.demo.detector import direction, find_shapes
 
@@ -103,3 +109,61 @@ def test_captions(demo_root: Path) -> None:
     assert [row["id"] for row in truth["images"]] == ids
     assert [row["caption"] for row in truth["annotations"]] == [text for row in listed for text in row["caption"]]
     assert len({row["id"] for row in truth["annotations"]}) == 5 * IMAGES
+
+
+GENERATED: list[tuple[str, str, str, dict[str, object]]] = [
+    ("msrvtt_t2v_demo", "msrvtt", "test", {}),
+    ("ucf101_t2v_demo", "ucf101", "test", {"per_class": 2}),
+    ("mscoco_t2i_30k_demo", "mscoco_t2i", "val", {}),
+    ("long_video_demo", "evalcrafter", "test", {"videos": 4}),
+    ("image_to_video_demo", "image_to_video", "test", {}),
+    ("video_reconstruction_demo", "msrvtt", "test", {"video": "source", "first": 4}),
+]
+
+
+@pytest.mark.parametrize(("task", "benchmark", "split", "options"), GENERATED)
+def test_the_readers_find_as_many_samples_as_stated(
+    demo_root: Path, task: str, benchmark: str, split: str, options: Mapping[str, object]
+) -> None:
+    reader: Benchmark = find("benchmark", benchmark)()
+    samples = reader.read(demo_root, split, **options).samples
+    assert len(samples) == COUNTS[task]
+    assert all(Path(medium.path).is_file() for sample in samples for medium in (*sample.media, *sample.targets))
+
+
+def test_generating_tasks_have_more_samples_with_more_videos() -> None:
+    counts = demo_counts(videos=16, images=2)
+    assert (counts["msrvtt_t2v_demo"], counts["video_reconstruction_demo"], counts["mscoco_t2i_30k_demo"]) == (8, 4, 2)
+
+
+def test_ucf101_clips(demo_root: Path) -> None:
+    index = (demo_root / "ucfTrainTestlist" / "classInd.txt").read_bytes().decode()
+    assert index == "1 Archery\r\n2 HandstandPushups\r\n3 JumpingJack\r\n4 JumpRope\r\n"
+    clips = sorted((demo_root / "UCF-101").glob("*/*"))
+    assert len(clips) == COUNTS["ucf101_t2v_demo"]
+    assert {clip.parent.name for clip in clips} == set(UCF_CLASSES)
+    assert clips[2].relative_to(demo_root).as_posix() == "UCF-101/HandstandPushups/v_HandStandPushups_g01_c01.avi"
+    for clip in clips:
+        with av.open(str(clip)) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+            assert container.streams.video[0].average_rate == FPS
+        assert frames[0].shape == (HEIGHT, WIDTH, 3)
+        assert 2 * FPS <= len(frames) <= 3 * FPS
+        first, last = find_shapes(frames[0]), find_shapes(frames[-1])
+        assert sum(direction(first[color], last[color]) is not None for color in first) == 1
+
+
+def test_evalcrafter_prompts(demo_root: Path) -> None:
+    text = (demo_root / "EvalCrafter" / "prompt700.txt").read_text(encoding="utf-8")
+    assert text.count("\n") == COUNTS["long_video_demo"] - 1
+    assert len(set(text.split("\n"))) == COUNTS["long_video_demo"]
+
+
+def test_text_to_image_list(demo_root: Path) -> None:
+    with (demo_root / "coco" / "annotations" / "MS-COCO_val2014_30k_captions.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == COUNTS["mscoco_t2i_30k_demo"]
+    listed = read(demo_root / "coco" / "annotations" / "coco_karpathy_test.json")
+    said = {int(row["image"].rsplit("_", 1)[1].removesuffix(".jpg")): row["caption"] for row in listed}
+    assert all(row["text"] in said[int(row["image_id"])] for row in rows)
+    assert any("," in row["text"] for row in rows)
