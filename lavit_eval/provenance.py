@@ -13,7 +13,8 @@ from lavit_eval.sample import JSON, Sample
 
 PACKAGES = (
     "torch", "torchvision", "transformers", "diffusers", "av", "sentencepiece", "numpy", "pillow", "safetensors",
-    "pycocoevalcap", "torchmetrics", "clip-anytorch", "xformers", "motion-vector-extractor", "lavit-eval",
+    "pycocoevalcap", "torchmetrics", "clip-anytorch", "xformers", "torch-fidelity", "motion-vector-extractor",
+    "lavit-eval",
 )  # fmt: skip
 
 
