@@ -91,6 +91,8 @@ def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
         from lavit_eval.listing import list_tasks
 
         return list_tasks(options.task_dir)
+    if options.command == "weights":
+        return _dispatch_weights(options)
     if options.command == "checkpoint":
         from lavit_eval import checkpoints
 
@@ -109,9 +111,31 @@ def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
         from lavit_eval.running import show_leaderboard
 
         return show_leaderboard(options.runs, options.output_dir)
+    if options.command in ("score", "sweep", "selfcheck"):
+        return _dispatch_scoring(options, given)
     from lavit_eval import running
 
-    return running.score(options, given) if options.command == "score" else running.run(options, given)
+    return running.run(options, given)
+
+
+def _dispatch_scoring(options: argparse.Namespace, given: Sequence[str]) -> int:
+    from lavit_eval import score_commands
+
+    if options.command == "score":
+        return score_commands.score(options, given)
+    return score_commands.sweep(options) if options.command == "sweep" else score_commands.selfcheck(options)
+
+
+def _dispatch_weights(options: argparse.Namespace) -> int:
+    from lavit_eval import weight_commands
+
+    if options.action == "list":
+        return weight_commands.list_weights(options.weights_dir)
+    if options.action == "check":
+        return weight_commands.check_weights(options.names, options.weights_dir)
+    if options.action == "fetch":
+        return weight_commands.fetch_weights(options.names, options.all, options.weights_dir)
+    return weight_commands.add_weights(options.file, options.name, options.trust, options.weights_dir)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     _add_run(commands)
     _add_score(commands)
+    _add_sweep(commands)
+    _add_selfcheck(commands)
     tasks = commands.add_parser("tasks", help="list the tasks and suites")
     _add_task_dir(tasks)
     board = commands.add_parser("leaderboard", help="write and print the table over finished runs")
@@ -40,6 +42,7 @@ def build_parser() -> Parser:
     )
     _add_output(board)
     _add_runs(commands)
+    _add_weights(commands)
     _add_checkpoint(commands)
     return parser
 
@@ -52,6 +55,25 @@ def _add_runs(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     pruned.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or its id")
     pruned.add_argument("--keep", choices=["preview", "none"], required=True, help="what stays")
+
+
+def _add_weights(commands: argparse._SubParsersAction[Parser]) -> None:
+    files = commands.add_parser("weights", help="list, check, fetch or add the public weight files that metrics need")
+    kinds = files.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
+    listed = kinds.add_parser("list", help="print every file, what needs it and whether it is here")
+    checked = kinds.add_parser("check", help="read the files that are here from end to end and verify their digests")
+    checked.add_argument("names", nargs="*", metavar="NAME", help="files that must be here (default: all that are)")
+    fetched = kinds.add_parser("fetch", help="download files into the weights folder and verify them")
+    fetched.add_argument("names", nargs="*", metavar="NAME", help="file names, as `weights list` prints them")
+    fetched.add_argument("--all", action="store_true", help="every file that is missing or wrong")
+    added = kinds.add_parser("add", help="verify a file that was downloaded elsewhere and copy it to the others")
+    added.add_argument("file", type=Path, metavar="FILE", help="recognised by its digest, or else by its name")
+    added.add_argument("--as", dest="name", metavar="NAME", help="what it is, where neither tells")
+    added.add_argument(
+        "--trust", action="store_true", help="you vouch for this very file, though its digest is another or unknown"
+    )
+    for kind in (listed, checked, fetched, added):
+        _add_weights_dir(kind)
 
 
 def _add_checkpoint(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -100,6 +122,7 @@ def _add_how(how: argparse._ActionsContainer) -> None:
         "--batch-size", type=_batch_size, default=None, metavar="N|auto", help="requests per batch (default auto)"
     )
     how.add_argument("--device", default="cpu", help="cpu or cuda:N (default cpu)")
+    _add_equipment(how)
     how.add_argument("--dtype", default="float32", help="float32, bfloat16 or float16 (default float32)")
     how.add_argument("--seed", type=int, default=42, help="of all that is drawn (default 42)")
     how.add_argument(
@@ -135,10 +158,19 @@ def _add_where(where: argparse._ActionsContainer) -> None:
 
 
 def _add_score(commands: argparse._SubParsersAction[Parser]) -> None:
-    score = commands.add_parser("score", help="score a run again without its model, or answers made elsewhere")
-    score.add_argument("run", nargs="?", type=Path, metavar="RUN", help="folder of a run")
-    score.add_argument("--task", metavar="T", help="the task that --answers belong to")
+    score = commands.add_parser("score", help="score a run again without its model, or what was made elsewhere")
+    score.add_argument("run", nargs="?", type=Path, metavar="RUN", help="folder of a run, or its id")
+    score.add_argument(
+        "--protocol", metavar="P", help="score under this protocol (a name, or a YAML file) and keep that beside RUN's"
+    )
+    score.add_argument("--task", metavar="T", help="the task that --answers or --media belong to")
     score.add_argument("--answers", type=Path, metavar="FILE.jsonl", help='lines {"sample_id": ..., "text": "..."}')
+    score.add_argument(
+        "--media", type=Path, metavar="DIR|CSV", help="videos or images named by sample id, or a list of id,path"
+    )
+    score.add_argument("--device", default="cpu", help="of feature networks: cpu or cuda:N (default cpu)")
+    score.add_argument("--extrapolate", action="store_true", help="add where biased distances tend with more samples")
+    _add_equipment(score)
     score.add_argument("--label", help="the model's name in tables (default: external)")
     score.add_argument("--limit", type=_positive, metavar="N", help="only the first N samples of the task")
     score.add_argument("--repeats", type=_positive, default=1, metavar="N", help="how many repeats the answers hold")
@@ -149,6 +181,52 @@ def _add_score(commands: argparse._SubParsersAction[Parser]) -> None:
     _add_task_dir(score)
 
 
+def _add_sweep(commands: argparse._SubParsersAction[Parser]) -> None:
+    sweep = commands.add_parser("sweep", help="one task's generated videos under every protocol of FVD and KVD")
+    sweep.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or its id")
+    sweep.add_argument("task", metavar="TASK")
+    sweep.add_argument(
+        "--protocol", action="append", default=[], metavar="FILE.yaml", help="a protocol of your own beside the shipped"
+    )
+    sweep.add_argument("--device", default="cpu", help="of feature networks: cpu or cuda:N (default cpu)")
+    sweep.add_argument("--extrapolate", action="store_true", help="add a column: the distance with ever more videos")
+    sweep.add_argument("--data-root", type=Path, metavar="DIR", help="where the real videos lie, if they moved")
+    sweep.add_argument("--debug", action="store_true", help="show the traceback of an internal error")
+    _add_equipment(sweep)
+    _add_output(sweep)
+    _add_task_dir(sweep)
+
+
+def _add_selfcheck(commands: argparse._SubParsersAction[Parser]) -> None:
+    check = commands.add_parser("selfcheck", help="a task's metrics on its real media alone, to try data and weights")
+    check.add_argument("task", metavar="TASK")
+    check.add_argument(
+        "--data-root", type=Path, metavar="DIR", help="folder of the benchmarks (default $LAVIT_EVAL_DATA or data)"
+    )
+    check.add_argument("--limit", type=_positive, metavar="N", help="only the first N samples")
+    check.add_argument("--device", default="cpu", help="of feature networks: cpu or cuda:N (default cpu)")
+    check.add_argument("--debug", action="store_true", help="show the traceback of an internal error")
+    _add_equipment(check)
+    _add_task_dir(check)
+
+
+def _add_equipment(parser: argparse._ActionsContainer) -> None:
+    _add_weights_dir(parser)
+    parser.add_argument(
+        "--trust",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a weight file that you vouch for, though its digest is another than the published one or unknown",
+    )
+    parser.add_argument(
+        "--allow-partial",
+        action="store_true",
+        help="compare sets that lack videos or hold copies; the score is labelled",
+    )
+
+
 def _add_output(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--output-dir",
@@ -156,6 +234,15 @@ def _add_output(parser: argparse._ActionsContainer) -> None:
         default=Path("results"),
         metavar="DIR",
         help="holds runs/ and leaderboard.* (default results)",
+    )
+
+
+def _add_weights_dir(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--weights-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder of the weight files (default $LAVIT_EVAL_WEIGHTS, then the cache)",
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from lavit_eval.claiming import changed_stack, claimed
 from lavit_eval.engines import answer
 from lavit_eval.errors import PreflightError, UsageError
+from lavit_eval.features.equipment import Equipment
 from lavit_eval.interruption import Interruption
 from lavit_eval.journal import Entry, JournalWriter, latest
 from lavit_eval.models.protocol import Model
@@ -70,7 +71,7 @@ def evaluate(
         # Scores of a run that is answered again are stale from now on; they come back when it is scored.
         choice.run.scores_path.unlink(missing_ok=True)
         _answer_all(prospect, choice.run, writers, progress or Silence(), interruption or Interruption())
-    scores = score_run(prospect.prepared, choice.run)
+    scores = score_run(prospect.prepared, choice.run, options.equipment, progress)
     return Outcome(choice.run, scores, "continued" if choice.exists else "new", tuple(notices))
 
 
@@ -145,11 +146,24 @@ def _pin_threads(count: int) -> None:
         torch.set_num_threads(count)
 
 
-def score_run(prepared: Sequence[PreparedTask], run: Run) -> dict[str, Any]:
-    """Score every task of a run from its journals and write `scores.json` (no times, paths or run id in it)."""
+def score_run(
+    prepared: Sequence[PreparedTask],
+    run: Run,
+    equipment: Equipment | None = None,
+    progress: Progress | None = None,
+    under: str | None = None,
+) -> dict[str, Any]:
+    """Score tasks of a run from its journals and write `scores.json` (no times, paths or run id in it).
+
+    Args:
+        prepared: The tasks.
+        run: Every request of theirs is answered.
+        equipment: What metrics of features get.
+        progress: Told how far the extraction of features is.
+        under: The name of a protocol that takes the place of the tasks' own: its scores are kept beside the run's.
+    """
     from filelock import FileLock, Timeout
 
-    manifest = run.manifest
     identity = run.identity
     try:
         with FileLock(run.folder / "scoring.lock", timeout=0):
@@ -164,23 +178,24 @@ def score_run(prepared: Sequence[PreparedTask], run: Run) -> dict[str, Any]:
                         f"Run {run.id} has no response to {absent} requests of {name} yet; "
                         "continue it with the command that began it."
                     )
-                tasks[name] = score_task(each, entries, identity["repeats"], run, _labels(each, identity))
-            scores = {
-                "model": {
-                    "name": identity["model"]["name"],
-                    "digest": identity["model"]["digest"],
-                    "label": manifest["model"]["label"],
-                },
-                "seed": identity["seed"],
-                "repeats": identity["repeats"],
-                "demo": identity["demo"],
-                "tasks": tasks,
-            }
-            run.write_scores(scores)
+                labels = [*_labels(each, identity), *([f"protocol {under}"] if under else [])]
+                tasks[name] = score_task(each, entries, identity["repeats"], run, labels, equipment, progress)
+            scores = {**_about(run), "tasks": tasks}
+            run.write_scores(scores, under)
             run.log(f"scored in {time.monotonic() - began:.1f} s")
     except Timeout:
         raise UsageError(f"Another process is scoring run {run.id}; wait for it to end.") from None
     return {"schema": 1, **scores}
+
+
+def _about(run: Run) -> dict[str, Any]:
+    """Return what `scores.json` says of a run as a whole."""
+    identity = run.identity
+    model = {"name": identity["model"]["name"], "digest": identity["model"]["digest"]}
+    return {
+        "model": {**model, "label": run.manifest["model"]["label"]},
+        **{name: identity[name] for name in ("seed", "repeats", "demo")},
+    }
 
 
 def _labels(each: PreparedTask, identity: Mapping[str, Any]) -> list[str]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 NOTHING = "–"
+SHORT_REASON = 24
+"""Characters of a reason that a table's narrow column can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +183,10 @@ def _rows_of(document: Mapping[str, Any]) -> Iterable[Row]:
         for metric, score in scored["metrics"].items():
             primary = metric == scored["primary"]
             bounds = score.get("interval")
-            paper = beside(task, metric, primary=primary, labels=labels)
+            own = (*labels, *score.get("labels", ()))
+            paper = beside(task, metric, primary=primary, labels=own)
             # A variant of a task reads the same benchmark under another protocol.
-            paper = paper or beside(scored.get("benchmark", ""), metric, primary=primary, labels=labels)
+            paper = paper or beside(scored.get("benchmark", ""), metric, primary=primary, labels=own)
             yield Row(
                 task=task,
                 metric=metric,
@@ -199,9 +202,9 @@ def _rows_of(document: Mapping[str, Any]) -> Iterable[Row]:
                 coverage=score["coverage"],
                 higher_is_better=score["higher_is_better"],
                 unit=score["unit"],
-                protocol=scored["protocol"],
+                protocol=score.get("protocol") or scored["protocol"],
                 data=scored["data"],
-                labels=labels,
+                labels=own,
                 repeats=tuple(score.get("repeats") or ()),
                 skipped=score.get("skipped"),
                 paper=paper,
@@ -267,6 +270,8 @@ def _add_group(
         value = Text(_number(row.value, decimals), "bold" if row.best else "")
         mark = Text("" if color else "*" if row.best else " ")
         own = ", ".join(_plain(label) for label in row.labels if label not in shared)
+        if row.skipped is not None and len(row.skipped) > SHORT_REASON:
+            own = f"{_plain(row.skipped)}{', ' if own else ''}{own}"
         cells = [_interval(row, decimals), _count(row), _coverage(row), own]
         table.add_row(Text(f"  {_plain(row.model)}"), value + mark, *map(Text, cells))
     papers = [row.paper for row in group if row.paper is not None]
@@ -317,12 +322,13 @@ def _decimals(group: Sequence[Row]) -> int:
 
 
 def _number(value: float | None, decimals: int) -> str:
-    return NOTHING if value is None else f"{value:.{decimals}f}"
+    # Adding 0 to what is rounded already turns a negative zero into a plain one.
+    return NOTHING if value is None else f"{round(value, decimals) + 0.0:.{decimals}f}"
 
 
 def _interval(row: Row, decimals: int) -> str:
     if row.skipped:
-        return f"skipped ({_plain(row.skipped)})"
+        return f"skipped ({_plain(row.skipped)})" if len(row.skipped) <= SHORT_REASON else "skipped"
     if row.interval is None:
         return NOTHING
     return f"[{row.interval[0]:.{decimals}f}, {row.interval[1]:.{decimals}f}]"

@@ -13,8 +13,10 @@ from typing import Any
 from lavit_eval.benchmarks.protocol import Found
 from lavit_eval.digests import digest_json
 from lavit_eval.errors import UsageError
+from lavit_eval.features.equipment import Equipment
 from lavit_eval.plan import TaskPlan, VisualNoise, plan_task
 from lavit_eval.provenance import data_digest, file_size
+from lavit_eval.recipes import needs_features, recipe_problems, recipe_versions
 from lavit_eval.registry import find, piece_versions
 from lavit_eval.sample import JSON, Sample
 from lavit_eval.task import Task
@@ -56,7 +58,12 @@ class PreparedTask:
 
 
 def prepare_task(
-    task: Task, root: Path, limit: int | None, counts: Mapping[str, int], allow_missing: bool = False
+    task: Task,
+    root: Path,
+    limit: int | None,
+    counts: Mapping[str, int],
+    allow_missing: bool = False,
+    equipment: Equipment | None = None,
 ) -> tuple[PreparedTask, list[str]]:
     """Read a task's annotations and look for its media; return it with the problems found.
 
@@ -66,18 +73,20 @@ def prepare_task(
         limit: Take the first so many samples in the official order; None takes all.
         counts: Task -> number of samples that stands in for the official one (made data).
         allow_missing: Whether absent media are no problem (their samples will fail).
+        equipment: What metrics of features will get, to find out what it lacks; None leaves that for later.
 
     Raises:
-        UsageError: An annotation file is missing or malformed.
+        UsageError: An annotation file is missing or malformed, or a metric's recipe is.
     """
-    versions = piece_versions([task])
+    versions = {**piece_versions([task]), **recipe_versions(task)}
     found = _read(task, root)
     problems = _count_problems(task, found, counts)
     samples = found.samples[:limit] if limit is not None else found.samples
     missing = _missing_media(samples)
     if missing and not allow_missing:
         problems.append(_missing_sentence(task, samples, missing, root))
-    skipped = {name: why for name in task.metrics if (why := find("metric", name)().skipped_because()) is not None}
+    if equipment is not None:
+        problems += recipe_problems(task, samples, equipment)
     prepared = PreparedTask(
         task=task,
         samples=tuple(samples),
@@ -86,9 +95,16 @@ def prepare_task(
         asking=digest_json(task.asking(versions)),
         data=data_digest(found.annotations, samples),
         missing=tuple(missing),
-        skipped_metrics=skipped,
+        skipped_metrics=_skipped(task),
     )
     return prepared, problems
+
+
+def _skipped(task: Task) -> dict[str, str]:
+    """Return metric -> why it cannot be computed on this machine; those of features stop the run instead."""
+    metrics = {name: find("metric", name)() for name in task.metrics}
+    others = {name: metric for name, metric in metrics.items() if not needs_features(metric)}
+    return {name: why for name, metric in others.items() if (why := metric.skipped_because()) is not None}
 
 
 def _read(task: Task, root: Path) -> Found:
@@ -201,13 +217,18 @@ def check_capabilities(model: str, model_class: Any, tasks: Sequence[Task]) -> l
 
 
 def prepare(
-    tasks: Sequence[Task], root: Path, limit: int | None, counts: Mapping[str, int], allow_missing: bool = False
+    tasks: Sequence[Task],
+    root: Path,
+    limit: int | None,
+    counts: Mapping[str, int],
+    allow_missing: bool = False,
+    equipment: Equipment | None = None,
 ) -> tuple[list[PreparedTask], list[str]]:
     """Prepare every task; return those that could be read and all problems of all of them."""
     prepared, problems = [], []
     for task in tasks:
         try:
-            one, found = prepare_task(task, root, limit, counts, allow_missing)
+            one, found = prepare_task(task, root, limit, counts, allow_missing, equipment)
         except UsageError as error:
             problems.append(f"{task.task}: {error}")
             continue

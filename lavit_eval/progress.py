@@ -7,13 +7,14 @@ import time
 from typing import IO, Any, Protocol
 
 PLAIN_SECONDS = 10.0
+RESPONSES = "responses"
 
 
 class Progress(Protocol):
     """Told how many responses of a task are done."""
 
-    def begin(self, task: str, total: int, done: int) -> None:
-        """Start on a task of which `done` responses are journalled already."""
+    def begin(self, task: str, total: int, done: int, what: str = RESPONSES) -> None:
+        """Start on a task of which `done` responses, or whatever is counted, are there already."""
         ...
 
     def advance(self, by: int) -> None:
@@ -34,7 +35,7 @@ def progress_on(stream: IO[str] | None = None) -> Progress:
 class Silence:
     """Says nothing."""
 
-    def begin(self, task: str, total: int, done: int) -> None:
+    def begin(self, task: str, total: int, done: int, what: str = RESPONSES) -> None:
         """Ignore it."""
 
     def advance(self, by: int) -> None:
@@ -51,13 +52,17 @@ class PlainProgress:
         self._stream = stream
         self._task, self._total, self._done, self._before = "", 0, 0, 0
         self._began = self._last = 0.0
+        self._brief = False
 
-    def begin(self, task: str, total: int, done: int) -> None:
+    def begin(self, task: str, total: int, done: int, what: str = RESPONSES) -> None:
         """Say what begins."""
         self._task, self._total, self._done, self._before = task, total, done, done
         self._began = self._last = time.monotonic()
-        kept = f", {done} already answered" if done else ""
-        self._say(f"{task}: {total} responses{kept}")
+        # What a task's answers are scored by is said only where it takes time.
+        self._brief = what != RESPONSES
+        if not self._brief:
+            kept = f", {done} already answered" if done else ""
+            self._say(f"{task}: {total} {what}{kept}")
 
     def advance(self, by: int) -> None:
         """Say how far it is if the last line is old enough."""
@@ -70,8 +75,9 @@ class PlainProgress:
 
     def end(self) -> None:
         """Say how long it took."""
-        if self._done > self._before:
-            self._say(f"{self._task}: {self._done}/{self._total} in {time.monotonic() - self._began:.1f} s")
+        took = time.monotonic() - self._began
+        if self._done > self._before and (not self._brief or took >= PLAIN_SECONDS):
+            self._say(f"{self._task}: {self._done}/{self._total} in {took:.1f} s")
 
     def _say(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
@@ -84,7 +90,7 @@ class BarProgress:
         self._bar: Any = None
         self._task: Any = None
 
-    def begin(self, task: str, total: int, done: int) -> None:
+    def begin(self, task: str, total: int, done: int, what: str = RESPONSES) -> None:
         """Draw the bar."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn

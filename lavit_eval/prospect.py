@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lavit_eval.features.equipment import Equipment
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.plan import TaskPlan, VisualNoise
 from lavit_eval.preparation import PreparedTask, check_capabilities, disk_problem, model_digest, plan_tasks, prepare
@@ -29,6 +30,8 @@ class RunOptions:
     label: str | None = None
     """How the model is called in tables; its registered name by default."""
     model_options: ModelOptions = field(default_factory=ModelOptions)
+    equipment: Equipment = field(default_factory=Equipment)
+    """Weights and device of those metrics that need networks."""
     seed: int = 42
     repeats: int = 1
     limit: int | None = None
@@ -81,7 +84,7 @@ def foresee(options: RunOptions) -> Prospect:
     model_problems = list(model_class.preflight(options.model_options))
     model_identity = {} if model_problems else dict(model_class.identify(options.model_options))
     prepared, data_problems = prepare(
-        options.tasks, options.data_root, options.limit, options.counts, options.allow_missing
+        options.tasks, options.data_root, options.limit, options.counts, options.allow_missing, options.equipment
     )
     batch_size = options.batch_size or int(getattr(model_class, "default_batch_size", DEFAULT_BATCH_SIZE))
     if not model_problems and hasattr(model_class, "check_samples"):

@@ -19,10 +19,13 @@ Kind = Literal["benchmark", "metric", "model"]
 BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     "benchmark": {
         "coco_karpathy_test": "lavit_eval.benchmarks.coco_captions:CocoKarpathyTest",
+        "evalcrafter": "lavit_eval.benchmarks.evalcrafter:Evalcrafter",
         "image_to_video": "lavit_eval.benchmarks.image_to_video:ImageToVideo",
+        "mscoco_t2i": "lavit_eval.benchmarks.coco_text_to_image:CocoTextToImage",
         "msrvtt": "lavit_eval.benchmarks.msrvtt:Msrvtt",
         "msrvtt_qa": "lavit_eval.benchmarks.msrvtt_qa:MsrvttQa",
         "msvd_qa": "lavit_eval.benchmarks.msvd_qa:MsvdQa",
+        "ucf101": "lavit_eval.benchmarks.ucf101:Ucf101",
         "vqav2": "lavit_eval.benchmarks.vqav2:Vqav2",
     },
     "metric": {
@@ -31,7 +34,21 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "bleu_3": "lavit_eval.metrics.bleu:Bleu3",
         "bleu_4": "lavit_eval.metrics.bleu:Bleu4",
         "cider": "lavit_eval.metrics.cider:Cider",
+        "clipsim_frame_consistency": "lavit_eval.metrics.clip_similarity:ClipsimFrameConsistency",
+        "clipsim_vitb16": "lavit_eval.metrics.clip_similarity:ClipsimVitb16",
+        "clipsim_vitb32": "lavit_eval.metrics.clip_similarity:ClipsimVitb32",
         "exact_match": "lavit_eval.metrics.exact_match:ExactMatch",
+        "fid_clip": "lavit_eval.metrics.image_distance:FidClip",
+        "fid_clip_by_frame": "lavit_eval.metrics.image_distance:FidClipByFrame",
+        "fid_inception": "lavit_eval.metrics.image_distance:FidInception",
+        "fid_inception_best_of_4": "lavit_eval.metrics.image_distance:FidInceptionBestOf4",
+        "fvd": "lavit_eval.metrics.video_distance:Fvd",
+        "fvd_first_last": "lavit_eval.metrics.video_distance:FvdFirstLast",
+        "is_c3d": "lavit_eval.metrics.video_inception_score:IsC3d",
+        "is_c3d_one_split": "lavit_eval.metrics.video_inception_score:IsC3dOneSplit",
+        "kvd": "lavit_eval.metrics.video_distance:Kvd",
+        "kvd_first_last": "lavit_eval.metrics.video_distance:KvdFirstLast",
+        "lpips": "lavit_eval.metrics.perceptual_distance:Lpips",
         "meteor": "lavit_eval.metrics.meteor:Meteor",
         "psnr": "lavit_eval.metrics.fidelity:Psnr",
         "rouge_l": "lavit_eval.metrics.rouge:RougeL",
@@ -42,7 +59,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     },
     "model": {
         "constant": "lavit_eval.models.baselines:Constant",
-        "external": "lavit_eval.models.external:ExternalAnswers",
+        "external": "lavit_eval.models.external:External",
         "most-common-answer": "lavit_eval.models.baselines:MostCommonAnswer",
         "video-lavit": "lavit_eval.models.video_lavit.adapter:VideoLavit",
     },
@@ -78,13 +95,32 @@ def find(kind: Kind, name: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
-def piece_versions(tasks: Sequence[Task]) -> dict[str, int]:
-    """Return "benchmark:NAME" and "metric:NAME" -> version of every code piece that the tasks name."""
+def piece_versions(tasks: Sequence[Task]) -> dict[str, int | str]:
+    """Return "benchmark:NAME" and "metric:NAME" -> version of every code piece that the tasks name.
+
+    Options of a reader that name a file (`file_options`) add "file:OPTION" -> the SHA-256 of its content; raises
+    UsageError when it cannot be read.
+    """
     names: dict[str, tuple[Kind, str]] = {}
+    files: dict[str, int | str] = {}
     for task in tasks:
         names[f"benchmark:{task.benchmark}"] = ("benchmark", task.benchmark)
         names.update({f"metric:{metric}": ("metric", metric) for metric in task.metrics})
-    return {label: int(find(kind, name).version) for label, (kind, name) in names.items()}
+        for option in getattr(find("benchmark", task.benchmark), "file_options", ()):
+            if given := task.options.get(option):
+                files[f"file:{option}"] = _content_digest(str(given), task.task, option)
+    return {**{label: int(find(kind, name).version) for label, (kind, name) in names.items()}, **files}
+
+
+def _content_digest(path: str, task: str, option: str) -> str:
+    from lavit_eval.digests import digest_file
+
+    try:
+        return digest_file(Path(path))
+    except OSError as error:
+        raise UsageError(
+            f"{path}, which the option {option} of {task} names, cannot be read ({error.strerror}); mend the task."
+        ) from error
 
 
 @cache

@@ -1,24 +1,22 @@
-"""The commands that make scores: run, score, leaderboard."""
+"""The commands that carry out runs and print tables over them."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lavit_eval.claiming import choose_run
 from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.evaluate import Outcome, evaluate
 from lavit_eval.interruption import Interrupted, Interruption
-from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.preparation import bytes_per_response
 from lavit_eval.progress import progress_on
 from lavit_eval.prospect import RunOptions, foresee
 from lavit_eval.pruning import Keep, prune
-from lavit_eval.registry import Catalogue
 from lavit_eval.runs import Run, all_runs, open_run
 from lavit_eval.wanted import runs_asked_for
 
@@ -33,14 +31,15 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> int:
             wanted = runs_asked_for(options, given)
             if options.dry_run:
                 return _dry_run(wanted)
-            return _run_all(wanted, interruption, options.keep_media)
+            return run_all(wanted, interruption, options.keep_media)
     except Interrupted as interrupted:
         without = " without --fresh" if options.fresh else ""
         print(f"lavit-eval: interrupted; repeat the command{without} to go on where it stood.", file=sys.stderr)
         return interrupted.exit_code
 
 
-def _run_all(wanted: Sequence[RunOptions], interruption: Interruption, keep: Keep = "all", again: str = RETRY) -> int:
+def run_all(wanted: Sequence[RunOptions], interruption: Interruption, keep: Keep = "all", again: str = RETRY) -> int:
+    """Carry out runs one after the other and print their table; return the exit code (raises PreflightError)."""
     prospects = [foresee(options) for options in wanted]
     problems = list(dict.fromkeys(problem for prospect in prospects for problem in prospect.problems))
     if problems:
@@ -53,7 +52,7 @@ def _run_all(wanted: Sequence[RunOptions], interruption: Interruption, keep: Kee
         _say_state(outcome)
         prune(outcome.run, keep)
         outcomes.append(outcome)
-    return _conclude(outcomes, wanted[0].output, again)
+    return conclude(outcomes, wanted[0].output, again)
 
 
 def _say_state(outcome: Outcome) -> None:
@@ -63,9 +62,10 @@ def _say_state(outcome: Outcome) -> None:
         print(f"  {notice}", file=sys.stderr)
 
 
-def _conclude(outcomes: Sequence[Outcome], output: Path, again: str = RETRY) -> int:
-    _print_table([outcome.run for outcome in outcomes])
-    _write_leaderboard(output)
+def conclude(outcomes: Sequence[Outcome], output: Path, again: str = RETRY) -> int:
+    """Print the table of runs, write the leaderboard, and say what is missing; return the exit code."""
+    print_table([outcome.scores for outcome in outcomes])
+    write_board(output)
     failed = [
         f"{task}: {scores['failed'] + scores['skipped']} of {scores['n']} responses are missing ({outcome.run.id})"
         for outcome in outcomes
@@ -76,22 +76,36 @@ def _conclude(outcomes: Sequence[Outcome], output: Path, again: str = RETRY) -> 
         print(line, file=sys.stderr)
     if failed:
         print(f'The reasons stand in scores.json under "failures"; {again}', file=sys.stderr)
-    return 3 if failed else 0
+    held_back = [
+        f"{metric} of {task} is held back ({score['skipped']})"
+        for outcome in outcomes
+        for task, scores in outcome.scores["tasks"].items()
+        for metric, score in scores["metrics"].items()
+        if score.get("incomplete")
+    ]
+    for line in held_back:
+        print(line, file=sys.stderr)
+    if held_back:
+        again = f"lavit-eval score {outcomes[0].run.folder}"
+        print(f'The reasons stand in scores.json ("without_features"); then score again: {again}', file=sys.stderr)
+    return 3 if failed or held_back else 0
 
 
-def _print_table(runs: Sequence[Run]) -> None:
+def print_table(documents: Sequence[Mapping[str, Any]]) -> None:
+    """Print the leaderboard's rows of the content of `scores.json` files."""
     from lavit_eval.leaderboard import render_terminal, rows
 
-    table = rows([scores for run in runs if (scores := run.scores()) is not None])
+    table = rows(documents)
     width = shutil.get_terminal_size((100, 24)).columns
     print(render_terminal(table, max(width, 80), color=sys.stdout.isatty()), end="")
 
 
-def _write_leaderboard(output: Path) -> None:
+def write_board(output: Path) -> None:
+    """Write the leaderboard over the finished runs under the output folder, other protocols' scores included."""
     from lavit_eval.leaderboard import write_leaderboard
 
-    documents = [scores for run in latest_runs(all_runs(output)) if (scores := run.scores()) is not None]
-    write_leaderboard(documents, output)
+    runs = latest_runs(all_runs(output))
+    write_leaderboard([document for run in runs for document in documents_of(run)], output)
     print(f"Leaderboard: {output / 'leaderboard.md'} (also .csv and .json)", file=sys.stderr)
 
 
@@ -99,6 +113,12 @@ def latest_runs(runs: Sequence[Run]) -> list[Run]:
     """Return the finished runs, the newest of those that are equal in model, data, protocol and seed."""
     finished = {run.manifest["identity_digest"]: run for run in runs if run.scores_path.is_file()}
     return list(finished.values())
+
+
+def documents_of(run: Run) -> list[dict[str, Any]]:
+    """Return the scores of a run: those under its tasks' own protocols, then those under others."""
+    scores = run.scores()
+    return [*([scores] if scores is not None else []), *run.scores_under()]
 
 
 def _dry_run(wanted: Sequence[RunOptions]) -> int:
@@ -128,35 +148,7 @@ def _dry_run(wanted: Sequence[RunOptions]) -> int:
     return 2 if bad else 0
 
 
-def score(options: argparse.Namespace, given: Sequence[str]) -> int:
-    """Score a run again, or answers that were made elsewhere; return the exit code."""
-    catalogue = Catalogue(options.task_dir)
-    if options.run is not None:
-        if options.answers or options.task:
-            raise UsageError("Give either a run's folder or --task with --answers, not both.")
-        from lavit_eval.rescoring import score_again
-
-        found = _find_run(options.run, options.output_dir)
-        return _conclude([score_again(found, catalogue, options.data_root)], found.folder.parent.parent)
-    if not options.answers or not options.task:
-        raise UsageError("Give a run's folder, or --task T with --answers FILE.jsonl")
-    wanted = RunOptions(
-        model="external",
-        label=options.label,
-        tasks=(catalogue.task(options.task),),
-        data_root=options.data_root or Path(os.environ.get("LAVIT_EVAL_DATA", "data")),
-        output=options.output_dir,
-        limit=options.limit,
-        repeats=options.repeats,
-        run_id=options.run_id,
-        allow_missing=True,
-        model_options=ModelOptions(arguments={"answers": str(options.answers)}),
-        command=tuple(given),
-    )
-    return _run_all([wanted], Interruption(), again="complete the file of answers and score it again")
-
-
-def _find_run(named: Path, output: Path) -> Run:
+def find_run(named: Path, output: Path) -> Run:
     """Return the run that is named by its folder or its id (raises UsageError that names both places)."""
     for folder in (named, output / "runs" / named):
         if (folder / "manifest.json").is_file():
@@ -166,14 +158,14 @@ def _find_run(named: Path, output: Path) -> Run:
 
 def prune_run(named: Path, output: Path, keep: Keep) -> int:
     """Remove generated files of a finished run and say what that freed."""
-    found = _find_run(named, output)
+    found = find_run(named, output)
     print(f"{found.id}: {prune(found, keep) / 1e3:,.0f} kB freed, its scores stay")
     return 0
 
 
 def show_leaderboard(folders: Sequence[Path], output: Path) -> int:
     """Write and print the leaderboard over finished runs."""
-    chosen = [_find_run(folder, output) for folder in folders] if folders else latest_runs(all_runs(output))
+    chosen = [find_run(folder, output) for folder in folders] if folders else latest_runs(all_runs(output))
     unfinished = [found.id for found in chosen if not found.scores_path.is_file()]
     if unfinished or not chosen:
         raise UsageError(
@@ -181,6 +173,6 @@ def show_leaderboard(folders: Sequence[Path], output: Path) -> int:
             if unfinished
             else f"No finished run under {output / 'runs'}; make one: lavit-eval run"
         )
-    _print_table(chosen)
-    _write_leaderboard(output)
+    print_table([document for run in chosen for document in documents_of(run)])
+    write_board(output)
     return 0

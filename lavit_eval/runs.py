@@ -56,6 +56,10 @@ class Run:
         """Return the scores, None while the run is unfinished."""
         return _read_document(self.scores_path, SCORES_KEYS) if self.scores_path.is_file() else None
 
+    def scores_under(self) -> list[dict[str, Any]]:
+        """Return the scores under other protocols than the tasks' own, in the order of their names."""
+        return [_read_document(path, SCORES_KEYS) for path in sorted(self.folder.glob("scores@*.json"))]
+
     def task_folder(self, task: str) -> Path:
         """Return the folder of a task's journal, media and features."""
         return self.folder / "tasks" / task
@@ -74,9 +78,10 @@ class Run:
         """Write the manifest of a new run."""
         write_json(self.folder / "manifest.json", {"schema": SCHEMA, **manifest})
 
-    def write_scores(self, scores: Mapping[str, JSON]) -> None:
-        """Write the scores, atomically."""
-        write_json(self.scores_path, {"schema": SCHEMA, **scores})
+    def write_scores(self, scores: Mapping[str, JSON], under: str | None = None) -> None:
+        """Write the scores, atomically; those under another protocol than the tasks' own beside them."""
+        path = self.scores_path if under is None else self.folder / f"scores@{under}.json"
+        write_json(path, {"schema": SCHEMA, **scores})
 
 
 MANIFEST_KEYS = frozenset({"created", "identity", "identity_digest", "model", "plan", "tasks", "counts", "data_root"})

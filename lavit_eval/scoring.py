@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lavit_eval.errors import UsageError
+from lavit_eval.features.equipment import Equipment
 from lavit_eval.files import write_atomic
 from lavit_eval.journal import Entry, Key, responses_digest
 from lavit_eval.preparation import PreparedTask
+from lavit_eval.progress import Progress, Silence
+from lavit_eval.recipes import needs_features
 from lavit_eval.registry import find
 from lavit_eval.runs import Run
 from lavit_eval.sample import JSON, Response, Sample, Score
 from lavit_eval.task import Task
 
 if TYPE_CHECKING:
+    from lavit_eval.feature_scoring import Comparison
     from lavit_eval.metrics.protocol import Made, Measured
 
 
@@ -32,27 +36,34 @@ class Scored:
 
 
 def score_task(
-    prepared: PreparedTask, entries: Mapping[Key, Entry], repeats: int, run: Run, labels: Sequence[str]
+    prepared: PreparedTask,
+    entries: Mapping[Key, Entry],
+    repeats: int,
+    run: Run,
+    labels: Sequence[str],
+    equipment: Equipment | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, JSON]:
     """Score one task from its latest entries and store the per-sample records beside the journal.
+
+    Args:
+        prepared: The task with its samples.
+        entries: (sample id, repeat) -> entry, of every sample and repeat.
+        repeats: How often each sample was asked.
+        run: Holds the files that were made.
+        labels: What the whole run is labelled with.
+        equipment: What metrics of features get.
+        progress: Told how far the extraction of features is.
 
     Returns:
         The task's part of `scores.json`; n = answered + failed + skipped, so nothing is dropped in silence.
     """
     task = prepared.task
     keys = [(sample, repeat) for repeat in range(repeats) for sample in prepared.samples]
-    scored, outcomes, failed = [], {"answered": 0, "failed": 0, "skipped": 0}, []
-    for sample, repeat in keys:
-        response = entries[(sample.id, repeat)].response
-        outcomes[response.outcome] += 1
-        if response.outcome == "answered":
-            scored.append(_scored(sample, response, run))
-            continue
-        failed.append({"sample_id": sample.id, "repeat": repeat, "outcome": response.outcome, "reason": response.error})
-        if task.failed_samples == "empty answer" and response.outcome == "failed":
-            scored.append(Scored(sample, repeat, ""))
-    records: list[dict[str, JSON]] = [{"sample_id": one.sample.id, "repeat": one.repeat} for one in scored]
-    metrics = {name: asdict(_score(name, task, prepared, scored, len(keys), repeats, records)) for name in task.metrics}
+    scored, outcomes, failed = _sorted_out(task, keys, entries, run)
+    ground = _Ground(prepared, scored, len(keys), repeats, run, equipment or Equipment(), progress or Silence())
+    records = [_record(one) for one in scored]
+    metrics = {name: asdict(_score(name, ground, records)) for name in task.metrics}
     lines = "".join(json.dumps(record, sort_keys=True) + "\n" for record in records)
     write_atomic(run.task_folder(task.task) / "samples.jsonl", lines.encode())
     coverage = outcomes["answered"] / len(keys)
@@ -72,40 +83,98 @@ def score_task(
     }
 
 
-def _score(
+def _sorted_out(
+    task: Task, keys: Sequence[tuple[Sample, int]], entries: Mapping[Key, Entry], run: Run
+) -> tuple[list[Scored], dict[str, int], list[dict[str, JSON]]]:
+    """Return what the metrics get, how many responses had each outcome, and why those that failed did."""
+    scored: list[Scored] = []
+    outcomes, failed = {"answered": 0, "failed": 0, "skipped": 0}, []
+    for sample, repeat in keys:
+        response = entries[(sample.id, repeat)].response
+        outcomes[response.outcome] += 1
+        if response.outcome == "answered":
+            scored.append(_scored(sample, response, run))
+            continue
+        failed.append({"sample_id": sample.id, "repeat": repeat, "outcome": response.outcome, "reason": response.error})
+        if task.failed_samples == "empty answer" and response.outcome == "failed":
+            scored.append(Scored(sample, repeat, ""))
+    return scored, outcomes, failed
+
+
+def _record(one: Scored) -> dict[str, JSON]:
+    """Begin a sample's record, with what its reader chose for it, e.g. which of a video's captions."""
+    extra = {"extra": dict(one.sample.extra)} if one.sample.extra else {}
+    return {"sample_id": one.sample.id, "repeat": one.repeat, **extra}
+
+
+def score_features(
     name: str,
-    task: Task,
     prepared: PreparedTask,
-    scored: Sequence[Scored],
-    total: int,
+    entries: Mapping[Key, Entry],
     repeats: int,
-    records: list[dict[str, JSON]],
+    run: Run,
+    equipment: Equipment,
+    progress: Progress,
 ) -> Score:
-    from lavit_eval.statistics import categories, interval, total_value
+    """Return the score of one metric of features; arguments as in `score_task`. Nothing but features is written."""
+    keys = [(sample, repeat) for repeat in range(repeats) for sample in prepared.samples]
+    answered = [(sample, entries[(sample.id, repeat)].response) for sample, repeat in keys]
+    scored = [_scored(sample, response, run) for sample, response in answered if response.outcome == "answered"]
+    ground = _Ground(prepared, scored, len(keys), repeats, run, equipment, progress)
+    return _score_of_features(name, find("metric", name)(), ground, [{} for _ in scored])
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What all metrics of a task stand on."""
+
+    prepared: PreparedTask
+    scored: Sequence[Scored]
+    total: int
+    repeats: int
+    run: Run
+    equipment: Equipment
+    progress: Progress
+
+
+def _score(name: str, ground: _Ground, records: list[dict[str, JSON]]) -> Score:
+    from lavit_eval.metrics.feature_metric import UnmeasurableError
 
     metric = find("metric", name)()
-    why = prepared.skipped_metrics.get(name)
+    if needs_features(metric):
+        return _score_of_features(name, metric, ground, records)
+    why = ground.prepared.skipped_metrics.get(name)
     of_files = hasattr(metric, "measure_files")
-    rows = [index for index, one in enumerate(scored) if of_files or one.sample.references]
-    if why is None and scored and not rows:
+    rows = [index for index, one in enumerate(ground.scored) if of_files or one.sample.references]
+    if why is None and ground.scored and not rows:
         why = "the split has no public answers"
     if why is not None or not rows:
-        return Score(
-            name,
-            None,
-            None,
-            None,
-            0,
-            0,
-            0.0,
-            metric.higher_is_better,
-            metric.unit,
-            skipped=why or "no sample was answered",
-        )
-    measured = _measured(metric, [scored[index] for index in rows])
+        return _without_value(name, metric, why or "no sample was answered")
+    try:
+        measured = _measured(metric, [ground.scored[index] for index in rows])
+    except UnmeasurableError as error:
+        return _without_value(name, metric, str(error))
+    return _of_samples(name, metric, measured, rows, ground, records)
+
+
+def _without_value(name: str, metric: Any, why: str) -> Score:
+    return Score(name, None, None, None, 0, 0, 0.0, metric.higher_is_better, metric.unit, skipped=why)
+
+
+def _of_samples(
+    name: str,
+    metric: Any,
+    measured: Measured,
+    rows: Sequence[int],
+    ground: _Ground,
+    records: list[dict[str, JSON]],
+) -> Score:
+    """Return the score of a metric of samples and note each one's part of it."""
+    from lavit_eval.statistics import categories, interval, total_value
+
     for index, record in zip(rows, measured.per_sample, strict=False):
         records[index][name] = dict(record)
-    samples = [scored[index].sample for index in rows]
+    samples = [ground.scored[index].sample for index in rows]
     found = interval(measured, [sample.cluster for sample in samples], bounds=metric.bounds)
     return Score(
         metric=name,
@@ -114,13 +183,71 @@ def _score(
         interval_method=found.method,
         n=len(rows),
         clusters=found.clusters,
-        coverage=len(rows) / total,
+        coverage=len(rows) / ground.total,
         higher_is_better=metric.higher_is_better,
         unit=metric.unit,
         categories=categories(measured, samples),
-        repeats=_per_repeat(measured, [scored[index].repeat for index in rows], repeats),
+        repeats=_per_repeat(measured, [ground.scored[index].repeat for index in rows], ground.repeats),
         details=dict(measured.details),
     )
+
+
+def _score_of_features(name: str, metric: Any, ground: _Ground, records: list[dict[str, JSON]]) -> Score:
+    from lavit_eval.feature_scoring import Product, Workshop
+    from lavit_eval.metrics.feature_metric import SetMeasured
+
+    products = [Product(one.sample, one.repeat, one.made) for one in ground.scored if one.made is not None]
+    if len(products) < len(ground.scored):
+        raise UsageError(f"{name} scores files, but the task's answers are texts; mend its metrics.")
+    _pin_threads(ground.run)
+    folder = ground.run.task_folder(ground.prepared.task.task)
+    workshop = Workshop(ground.prepared, products, ground.repeats, folder, ground.equipment, ground.progress)
+    found = workshop.compare(name)
+    if found.skipped is not None:
+        score = _without_value(name, metric, found.skipped)
+    elif isinstance(found.measured[0], SetMeasured):
+        score = _of_sets(name, metric, found)
+    else:
+        score = _of_samples(name, metric, found.measured[0], found.used[0], ground, records)
+    return replace(
+        score,
+        coverage=min(1.0, sum(map(len, found.used)) / found.wanted) if found.wanted and found.used else 0.0,
+        incomplete=found.incomplete,
+        labels=tuple(found.labels),
+        protocol=found.protocol,
+        recipe=found.recipe,
+        details={**score.details, **found.details},
+    )
+
+
+def _of_sets(name: str, metric: Any, found: Comparison) -> Score:
+    """Return the score of a metric of whole sets: the mean over repeats, with a jackknife over groups of prompts."""
+    from lavit_eval.metrics.feature_metric import SetMeasured
+    from lavit_eval.statistics import group_jackknife
+
+    each = [one for one in found.measured if isinstance(one, SetMeasured)]
+    used = sum(map(len, found.used))
+    spread = group_jackknife(each, len(found.used[0]), bounds=metric.bounds)
+    return Score(
+        metric=name,
+        value=spread.value,
+        interval=spread.interval.bounds,
+        interval_method=spread.interval.method,
+        n=used,
+        clusters=spread.interval.clusters,
+        coverage=1.0,
+        higher_is_better=metric.higher_is_better,
+        unit=metric.unit,
+        repeats=tuple(one.value for one in each) if len(each) > 1 else (),
+        details={**each[0].details, "left_out": list(spread.left_out)},
+    )
+
+
+def _pin_threads(run: Run) -> None:
+    """Fix the number of threads, on which the rounding of features depends, to that of the run."""
+    import torch
+
+    torch.set_num_threads(int(run.manifest["hardware"]["threads"]))
 
 
 def _scored(sample: Sample, response: Response, run: Run) -> Scored:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lavit_eval.metrics.feature_metric import SetMeasured
 from lavit_eval.metrics.protocol import Floats, Measured
 from lavit_eval.sample import Sample
 
@@ -133,6 +134,80 @@ def interval(
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         return _exact(found, level, otherwise=f"undefined or without variation on part of {found.count} clusters")
     return Interval(low, high, method, found.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Jackknifed:
+    """A value of whole sets, with its values without each group."""
+
+    value: float
+    interval: Interval
+    left_out: tuple[float, ...]
+    """[G] what two runs of the same samples are compared by; empty where none could be left out."""
+
+
+def group_jackknife(
+    repeats: Sequence[SetMeasured], count: int, level: float = 0.95, bounds: Bounds | None = None
+) -> Jackknifed:
+    """Return the mean over repeats with its t interval by the delete-a-group jackknife over prompts.
+
+    It is an interval for the expectation at this number of samples: a Frechet distance or Inception Score of so many
+    samples is biased, and the bias stays in it. (A bootstrap would not do: sets with copies have other distances.)
+
+    Args:
+        repeats: What was found in each repeat, all with the same groups.
+        count: Samples per repeat, for the method's name.
+        level: Confidence, in (0, 1).
+        bounds: The metric's range.
+
+    Source: Efron and Tibshirani (1993), chapter 11, with groups in the place of single observations.
+    """
+    value = math.fsum(one.value for one in repeats) / len(repeats)
+    lengths = {len(one.left_out) for one in repeats}
+    if lengths in ({0}, {1}) or len(lengths) > 1:
+        reason = "too few samples to leave a group out" if len(lengths) == 1 else "the repeats lack different groups"
+        return Jackknifed(value, Interval(None, None, reason, min(lengths)), ())
+    left_out = np.mean([one.left_out for one in repeats], axis=0)
+    groups = len(left_out)
+    error = _jackknife_error(left_out)
+    reach = _t_quantile(level, groups) * error
+    method = f"{groups}-group jackknife over prompts, for the expectation at {count:,} samples"
+    low, high = _clip((value - reach, value + reach), bounds)
+    if not low < high:
+        return Jackknifed(value, Interval(None, None, "no variation between groups", groups), tuple(left_out.tolist()))
+    return Jackknifed(value, Interval(low, high, method, groups), tuple(left_out.tolist()))
+
+
+def paired_jackknife(
+    base: tuple[float, Sequence[float]], new: tuple[float, Sequence[float]], level: float = 0.95
+) -> Interval:
+    """Return the interval of the difference (new minus base) of a metric of sets over the same samples.
+
+    What the two runs share, the prompts and the real set, leaves both at once, so most of the single intervals' width
+    cancels.
+
+    Args:
+        base: The value and its values without each group, as `Jackknifed` and `scores.json` hold them.
+        new: The same of the other run.
+        level: Confidence, in (0, 1).
+
+    Raises ValueError if the groups do not match.
+    """
+    if len(base[1]) != len(new[1]):
+        raise ValueError(f"{len(base[1])} and {len(new[1])} groups cannot be paired")
+    if len(base[1]) < 2:
+        return Interval(None, None, "too few samples to leave a group out", len(base[1]))
+    differences = np.asarray(new[1], dtype=np.float64) - np.asarray(base[1], dtype=np.float64)
+    middle, reach = new[0] - base[0], _t_quantile(level, len(differences)) * _jackknife_error(differences)
+    method = f"paired {len(differences)}-group jackknife over prompts"
+    return Interval(middle - reach, middle + reach, method, len(differences))
+
+
+def _jackknife_error(left_out: Floats) -> float:
+    """Return the standard error from values without each of G groups of equal size."""
+    groups = len(left_out)
+    mean = math.fsum(left_out) / groups
+    return math.sqrt(math.fsum((left_out - mean) ** 2) * (groups - 1) / groups)
 
 
 def total_value(measured: Measured) -> float | None:
@@ -276,9 +351,7 @@ def _jackknife(found: _Clustered, measured: Measured, level: float) -> tuple[Bou
     """Return the t interval of any metric from its values without one cluster each (Efron and Tibshirani, ch. 11)."""
     others = ~np.eye(found.count, dtype=bool)
     values = measured.reduce(np.stack([found.sums[rest].sum(axis=0) for rest in others]))
-    mean = math.fsum(values) / found.count
-    error = math.sqrt(math.fsum((values - mean) ** 2) * (found.count - 1) / found.count)
-    return _around(found, error, level), f"jackknife t on {found.count} clusters"
+    return _around(found, _jackknife_error(values), level), f"jackknife t on {found.count} clusters"
 
 
 def _around(found: _Clustered, error: float, level: float) -> Bounds:

@@ -76,6 +76,10 @@ class Task(BaseModel):
     metrics: tuple[Name, ...] = Field(min_length=1)
     primary: Name
     """The metric that stands for the task; one of `metrics`."""
+    protocols: dict[Name, str] = Field(default_factory=dict)
+    """Metric of features -> the named recipe, or YAML file of one, that it takes instead of its default."""
+    features: Literal["published", "demo"] = "published"
+    """Whether such metrics look through the published networks, or through small seeded random ones."""
     failed_samples: Literal["excluded", "empty answer"] = "excluded"
     """Whether a failed sample is left out of the value (and shown in the coverage) or scored as an empty answer."""
     published_as: Name | None = None
@@ -100,6 +104,8 @@ class Task(BaseModel):
             raise ValueError(f"primary {self.primary!r} is not one of metrics {list(self.metrics)}")
         if len(set(self.metrics)) != len(self.metrics):
             raise ValueError("a metric stands twice in metrics")
+        if strange := sorted(set(self.protocols) - set(self.metrics)):
+            raise ValueError(f"protocols names {strange[0]!r}, which is not one of metrics {list(self.metrics)}")
         if self.request == "answer" and "{question}" not in self.prompt:
             raise ValueError("the prompt of an answer task must contain {question}")
         return self
@@ -128,26 +134,32 @@ class Task(BaseModel):
         """Return what the model is asked about a sample (plain replacement: braces in data are harmless)."""
         return self.prompt.replace("{question}", sample.question)
 
-    def asking(self, versions: Mapping[str, int]) -> Mapping[str, JSON]:
-        """Return all that can change a response: reader, split, prompt and decoding, with the reader's version."""
+    def asking(self, versions: Mapping[str, int | str]) -> Mapping[str, JSON]:
+        """Return all that can change a response: reader, split, prompt and decoding, with the reader's version.
+
+        An option that names a file counts by the file's content ("file:OPTION" of the versions), not by its path.
+        """
         fields = self.model_dump(mode="json", include={"task", "benchmark", "split", "request", "prompt", "generation"})
         if self.options:
-            fields["options"] = dict(self.options)
+            fields["options"] = {name: versions.get(f"file:{name}", given) for name, given in self.options.items()}
         return {**fields, "reader_version": versions[f"benchmark:{self.benchmark}"]}
 
-    def scoring(self, versions: Mapping[str, int]) -> Mapping[str, JSON]:
+    def scoring(self, versions: Mapping[str, int | str]) -> Mapping[str, JSON]:
         """Return all that can change the score of given responses: metrics, their versions, treatment of failures."""
+        recipes = {name: versions[f"recipe:{name}"] for name in sorted(self.metrics) if f"recipe:{name}" in versions}
         return {
             "metrics": {name: versions[f"metric:{name}"] for name in sorted(self.metrics)},
             "primary": self.primary,
             "failed_samples": self.failed_samples,
+            **({"recipes": recipes} if recipes else {}),
         }
 
-    def protocol(self, versions: Mapping[str, int]) -> str:
+    def protocol(self, versions: Mapping[str, int | str]) -> str:
         """Return the protocol fingerprint (SHA-256): equal exactly when two scores were asked and scored the same way.
 
         Args:
-            versions: "benchmark:NAME" and "metric:NAME" -> the version of that code piece.
+            versions: "benchmark:NAME" and "metric:NAME" -> the version of that code piece; "recipe:METRIC" and
+                "file:OPTION" -> the digest of a metric's recipe and of a file that an option names.
         """
         return digest_json({"asking": self.asking(versions), "scoring": self.scoring(versions)})
 
@@ -207,6 +219,9 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     merged = {**base, **over}
     if isinstance(base.get("generation"), dict) and isinstance(over.get("generation"), dict):
         merged["generation"] = {**base["generation"], **over["generation"]}
+    if "metrics" in over and "protocols" not in over and isinstance(base.get("protocols"), dict):
+        # Recipes of metrics that are left out are left out with them.
+        merged["protocols"] = {name: given for name, given in base["protocols"].items() if name in over["metrics"]}
     return merged
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lavit_eval.errors import UsageError
+from lavit_eval.features.equipment import Equipment
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.prospect import RunOptions
 from lavit_eval.registry import Catalogue, find
@@ -50,6 +51,7 @@ def runs_asked_for(options: argparse.Namespace, given: Sequence[str]) -> list[Ru
         fresh=options.fresh,
         retry_failed=options.retry_failed,
         allow_missing=options.allow_missing,
+        equipment=equipment_of(options),
         command=tuple(given),
         **({"threads": options.threads} if options.threads else {}),
     )
@@ -119,6 +121,23 @@ def _one(base: RunOptions, model: SuiteRun, options: argparse.Namespace, several
             dtype=options.dtype,
             arguments={**model.arguments, **_arguments(options)},
         ),
+    )
+
+
+def equipment_of(options: argparse.Namespace) -> Equipment:
+    """Return what the user gave to metrics that need networks (raises UsageError for a file that is not there)."""
+    check_device(options.device, "float32")
+    absent = [path for path in options.trust if not path.is_file()]
+    if absent:
+        raise UsageError(f"--trust {absent[0]}: there is no such file; name the weight file that you vouch for.")
+    if options.weights_dir is not None and not options.weights_dir.is_dir():
+        raise UsageError(f"--weights-dir {options.weights_dir} is no folder; name the one that holds the weight files.")
+    return Equipment(
+        weights_dir=options.weights_dir,
+        trusted=frozenset(path.resolve() for path in options.trust),
+        device=options.device,
+        allow_partial=options.allow_partial,
+        extrapolate=getattr(options, "extrapolate", False),
     )
 
 

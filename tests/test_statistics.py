@@ -10,9 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lavit_eval.metrics.feature_metric import SetMeasured
+from lavit_eval.metrics.frechet import frechet_distance, left_out
 from lavit_eval.metrics.protocol import Floats, Measured, mean_of
 from lavit_eval.sample import Sample
-from lavit_eval.statistics import categories, clopper_pearson, interval, spread, total_value
+from lavit_eval.statistics import (
+    categories,
+    clopper_pearson,
+    group_jackknife,
+    interval,
+    paired_jackknife,
+    spread,
+    total_value,
+)
 
 
 def named(sizes: Sequence[int]) -> list[str]:
@@ -252,3 +262,84 @@ def test_an_undefined_category_has_its_count_only() -> None:
     assert categories(ratio([[0, 0]]), [sample("a", kind="x")]) == {"kind": {"x": {"n": 1}}}
     with pytest.raises(ValueError, match="1 rows, but 0 samples"):
         categories(mean_of([1]), [])
+
+
+def set_measured(value: float, left_out: Sequence[float]) -> SetMeasured:
+    return SetMeasured(value, np.asarray(left_out, dtype=np.float64))
+
+
+def test_a_group_jackknife_is_what_the_textbook_says() -> None:
+    # Of a mean over groups of equal size it is the t interval of the group means: 1, 2, 3, 6 give 3 +- 3.182 * 1.0801.
+    means = np.array([1.0, 2.0, 3.0, 6.0])
+    found = group_jackknife([set_measured(3.0, [(means.sum() - one) / 3 for one in means])], 40)
+    reach = 3.1824463 * math.sqrt(means.var(ddof=1) / 4)
+    assert found.value == 3.0
+    assert found.interval.bounds == pytest.approx((3 - reach, 3 + reach), abs=1e-6)
+    assert found.interval.method == "4-group jackknife over prompts, for the expectation at 40 samples"
+    clipped = group_jackknife([set_measured(0.1, [0.0, 0.1, 0.2, 0.5])], 40, bounds=(0.0, math.inf))
+    assert clipped.interval.low == 0.0
+
+
+def test_repeats_share_the_groups_and_are_averaged() -> None:
+    found = group_jackknife([set_measured(1.0, [1.0, 2.0]), set_measured(3.0, [2.0, 5.0])], 10)
+    assert found.value == 2.0
+    assert found.left_out == (1.5, 3.5)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "told"),
+    [([], "too few"), ([1.0], "too few"), ([2.0, 2.0, 2.0], "no variation")],
+)
+def test_sets_without_groups_have_no_interval(left_out: list[float], told: str) -> None:
+    found = group_jackknife([set_measured(2.0, left_out)], 10)
+    assert found.interval.bounds is None
+    assert told in found.interval.method
+
+
+def test_repeats_that_lack_different_groups_have_no_interval() -> None:
+    found = group_jackknife([set_measured(1.0, [1.0, 2.0]), set_measured(1.0, [1.0, 2.0, 3.0])], 10)
+    assert found.interval.bounds is None
+    assert "lack different groups" in found.interval.method
+
+
+def frechet_set(seed: int, count: int, shift: float, groups: int = 20) -> SetMeasured:
+    """Return the distance of a made set from its pairs, with each group of prompts left out."""
+    draw = np.random.Generator(np.random.PCG64(seed))
+    real = draw.standard_normal((count, 4))
+    made = 0.5 * real + draw.standard_normal((count, 4)) + shift
+    labels = np.arange(count) % groups
+    return SetMeasured(frechet_distance(made, real), left_out(made, real, labels, labels))
+
+
+def test_the_interval_of_a_frechet_distance_covers_its_expectation_at_that_number() -> None:
+    sets = [frechet_set(seed, 100, 0.4) for seed in range(300)]
+    expectation = float(np.mean([one.value for one in sets]))
+    found = [group_jackknife([one], 100).interval for one in sets]
+    covered = sum(one.low <= expectation <= one.high for one in found)  # type: ignore[operator]
+    assert 0.91 <= covered / len(sets) <= 0.99
+
+
+def test_the_difference_of_two_runs_on_the_same_prompts_is_known_better_than_either() -> None:
+    differences, widths = [], []
+    for seed in range(200):
+        draw = np.random.Generator(np.random.PCG64(seed))
+        real = draw.standard_normal((100, 4))
+        base = 0.5 * real + draw.standard_normal((100, 4)) + 0.4
+        new = base + 0.15 * draw.standard_normal((100, 4)) + 0.05
+        labels = np.arange(100) % 20
+        measured = [SetMeasured(frechet_distance(x, real), left_out(x, real, labels, labels)) for x in (base, new)]
+        pairs = [(one.value, one.left_out.tolist()) for one in measured]
+        differences.append((measured[1].value - measured[0].value, paired_jackknife(*pairs)))
+        alone = group_jackknife([measured[0]], 100).interval
+        paired = differences[-1][1]
+        widths.append((paired.high - paired.low) / (alone.high - alone.low))  # type: ignore[operator]
+    expectation = float(np.mean([value for value, _ in differences]))
+    covered = sum(one.low <= expectation <= one.high for _, one in differences)  # type: ignore[operator]
+    assert 0.9 <= covered / len(differences) <= 0.99
+    assert float(np.median(widths)) < 0.6
+
+
+def test_groups_that_do_not_match_are_not_paired() -> None:
+    with pytest.raises(ValueError, match="2 and 3 groups"):
+        paired_jackknife((1.0, [1.0, 2.0]), (1.0, [1.0, 2.0, 3.0]))
+    assert paired_jackknife((1.0, []), (2.0, [])).bounds is None

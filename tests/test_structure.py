@@ -14,27 +14,31 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lavit_eval"
 # From the top floor to the ground; a module may import from floors below its own, and from its own.
 FLOORS = [
     {"cli"},
-    {"running", "listing", "checkpoints", "command_line"},
+    {"running", "score_commands", "listing", "checkpoints", "command_line", "weight_commands"},
     {"wanted"},
-    {"rescoring", "demo", "pruning"},
+    {"sweep"},
+    {"rescoring", "selfcheck", "demo", "pruning"},
     {"evaluate", "leaderboard"},
     {"scoring", "claiming"},
+    {"feature_scoring"},
     {"prospect"},
     {"preparation"},
+    {"recipes"},
     {"engines", "statistics", "provenance"},
-    {"runs", "published", "plan", "progress"},
+    {"runs", "published", "plan", "progress", "features"},
     {"journal", "interruption"},
     {"models", "metrics", "benchmarks"},
     {"video", "weights"},
     {"registry"},
     {"task", "data_files"},
     {"generation_settings"},
-    {"sample", "errors", "digests", "files"},
+    {"sample", "errors", "digests", "files", "downloads"},
 ]
 APART = {
     ("models", "metrics"), ("models", "benchmarks"), ("metrics", "benchmarks"), ("models", "registry"),
     ("models", "task"), ("metrics", "registry"), ("metrics", "task"), ("benchmarks", "registry"),
-    ("benchmarks", "task"), ("benchmarks", "video"), ("video", "registry"), ("video", "task"),
+    ("benchmarks", "task"), ("benchmarks", "video"), ("features", "registry"), ("features", "task"),
+    ("features", "models"), ("features", "benchmarks"), ("video", "registry"), ("video", "task"),
 }  # fmt: skip
 
 
@@ -84,7 +88,7 @@ def test_no_room_without_a_name() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["tasks"], ["--version"], ["run", "--model", "constant", "--tasks", "msvd_qq"]],
+    [["--help"], ["tasks"], ["--version"], ["weights", "list"], ["run", "--model", "constant", "--tasks", "msvd_qq"]],
     ids=" ".join,
 )
 def test_the_command_line_starts_without_heavy_imports(arguments: list[str]) -> None:

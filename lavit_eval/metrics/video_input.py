@@ -7,7 +7,9 @@ from fractions import Fraction
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
@@ -16,6 +18,8 @@ from lavit_eval.errors import MediumError
 Part = Literal["first", "central", "last", "random"]
 Resize = Literal["squash", "squash_tf1", "short_side_crop", "none"]
 BeforeResize = Literal["short_side_crop", "squash", "none"]
+FirstResize = Literal["short_side_crop", "squash", "bicubic_squash", "none"]
+Frames = npt.NDArray[np.uint8]
 
 
 def choose_frames(
@@ -89,6 +93,23 @@ def prepare_clip(
     elif resize == "short_side_crop":
         values = short_side_crop(values, side)
     return to_unit(values).permute(1, 0, 2, 3).contiguous()
+
+
+def first_resized(frames: Frames, fit: FirstResize, side: int) -> Frames:
+    """Return uint8 `[T, H, W, 3]` at the resolution at which a protocol compares videos, rounded to bytes.
+
+    Args:
+        frames: uint8 RGB.
+        fit: "short_side_crop" and "squash" bilinearly with antialias, "bicubic_squash" by Pillow, "none" as they are.
+        side: Height and width.
+    """
+    if fit == "none":
+        return frames
+    if fit == "bicubic_squash":
+        pictures = [Image.fromarray(frame).resize((side, side), Image.Resampling.BICUBIC) for frame in frames]
+        return np.stack([np.asarray(picture) for picture in pictures])
+    resized = to_bytes(smaller(planes(torch.from_numpy(frames)), side, fit))
+    return np.ascontiguousarray(resized.permute(0, 2, 3, 1).numpy())
 
 
 def planes(frames: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from lavit_eval.metrics.feature_metric import UnmeasurableError
 from lavit_eval.metrics.protocol import Made, Measured, mean_of
 from lavit_eval.sample import Sample
 
@@ -28,5 +29,10 @@ class WellFormed:
         return None
 
     def measure_files(self, samples: Sequence[Sample], made: Sequence[Made]) -> Measured:
-        """Score what was made (see `FileMetric.measure_files`)."""
+        """Score what was made (see `FileMetric.measure_files`).
+
+        Raises UnmeasurableError for files that were made elsewhere: what was mended in them is not known.
+        """
+        if not any(name in one.response.counts for one in made for name in MENDED):
+            raise UnmeasurableError("made elsewhere: what had to be mended is not known")
         return mean_of([float(not any(one.response.counts.get(name, 0) for name in MENDED)) for one in made], 100.0)

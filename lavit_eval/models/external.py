@@ -1,4 +1,4 @@
-"""Answers that were made elsewhere, as a model like any other."""
+"""What was made elsewhere, as a model like any other: answers in a file, images and videos in a folder or list."""
 
 from __future__ import annotations
 
@@ -9,10 +9,51 @@ from typing import Any, ClassVar, Self
 
 from lavit_eval.digests import digest_file
 from lavit_eval.errors import UsageError
+from lavit_eval.models.external_media import ExternalMedia
 from lavit_eval.models.protocol import FactoryMethods, ModelOptions
-from lavit_eval.sample import JSON, Request, RequestKind, Response
+from lavit_eval.sample import JSON, MAKING, Request, RequestKind, Response
 
 Key = tuple[str, int]
+
+
+class External:
+    """Answers (`answers=FILE`) or images and videos (`media=DIR` or a CSV) that another program made."""
+
+    capabilities: ClassVar[frozenset[RequestKind]] = frozenset(
+        {"answer", "caption", "generate_image", "generate_video"}
+    )
+    reads_media: ClassVar[bool] = False
+    """The media were seen elsewhere; here they may be absent."""
+    default_batch_size: ClassVar[int] = 64
+    takes_checkpoint: ClassVar[bool] = False
+
+    @classmethod
+    def identify(cls, options: ModelOptions) -> Mapping[str, JSON]:
+        """Return the digest of what was made: it is the model."""
+        return _kind(options).identify(options)
+
+    @classmethod
+    def preflight(cls, options: ModelOptions) -> list[str]:
+        """Say what is wrong with the file, folder or list, or that it is not what the task needs."""
+        kind = _kind(options)
+        if unfit := sorted(options.kinds - kind.capabilities):
+            wanted = "--media DIR" if unfit[0] in MAKING else "--answers FILE.jsonl"
+            return [f"The task asks for {unfit[0]!r}; give {wanted}."]
+        return kind.preflight(options)
+
+    @classmethod
+    def load(cls, options: ModelOptions) -> ExternalAnswers | ExternalMedia:
+        """Read what was made."""
+        return _kind(options).load(options)
+
+    @classmethod
+    def check_samples(cls, options: ModelOptions, task: str, known: frozenset[str], repeats: int) -> list[str]:
+        """Return what is wrong with it for a task."""
+        return _kind(options).check_samples(options, task, known, repeats)
+
+
+def _kind(options: ModelOptions) -> type[ExternalAnswers] | type[ExternalMedia]:
+    return ExternalMedia if "media" in options.arguments else ExternalAnswers
 
 
 class ExternalAnswers(FactoryMethods):

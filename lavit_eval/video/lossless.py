@@ -66,6 +66,13 @@ def write_preview(path: Path, frames: Frames, fps: int | Fraction) -> None:
     write_atomic(path, _encode(even, fps, "mp4", "libx264", _PREVIEW_PIXELS, options, {}))
 
 
+def is_lossless(path: Path) -> bool:
+    """Say whether a video is one of `write_lossless` (raises MediumError if it cannot be opened)."""
+    with VideoFile(path) as file:
+        context = file.stream.codec_context
+        return (context.name, context.pix_fmt) == ("ffv1", PIXELS) and _DIGEST_TAG in file.container.metadata
+
+
 def read_frames(path: Path) -> Frames:
     """Return the frames, uint8 RGB `[n, h, w, 3]`, of a file of `write_lossless`.
 

@@ -110,6 +110,18 @@ class VideoFile:
         for slot, shown in rate.finish(clock.end):
             yield from repeat(shown, constant.copies(slot))
 
+    def frames(self) -> Iterator[Any]:
+        """Yield every frame once, in the order in which they are shown.
+
+        Raises:
+            MediumError: As `pictures`.
+        """
+        clock, shift = self._clock(), self._shift()
+        for frame in self._decode(self.packets()):
+            clock.stamp(_shifted(frame.pts, shift), _shifted(frame.dts, shift), frame.duration or 0)
+            yield frame
+        self._check_whole(clock.end)
+
     def _decode(self, packets: Iterator[Any]) -> Iterator[Any]:
         context = self.stream.codec_context
         # With frame threads, libav reports a damaged picture by chance only, and makes it up by chance too.

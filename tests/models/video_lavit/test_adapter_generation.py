@@ -121,7 +121,7 @@ def test_importing_the_adapter_is_light() -> None:
     [
         ("msrvtt_t2v_demo", "video_width", 72, "width of a generated video must be a multiple of"),
         ("msrvtt_t2v_demo", "steps", 1001, None),
-        ("msrvtt_reconstruction_demo", "video_height", 72, "height of a generated video must be a multiple of"),
+        ("video_reconstruction_demo", "video_height", 72, "height of a generated video must be a multiple of"),
         ("image_to_video_demo", "width", 64, ""),
     ],
 )

@@ -1,0 +1,1 @@
+"""Features of generated and real media: extracted once, kept, and compared under any protocol."""
