@@ -147,6 +147,7 @@ def _manifest(prospect: Prospect, run: Run) -> dict[str, JSON]:
             "name": options.model,
             "label": options.label or options.model,
             "identity": dict(prospect.model_identity),
+            "identity_by_kind": {kind: dict(identity) for kind, identity in prospect.identity_by_kind.items()},
         },
         "data_root": str(options.data_root.resolve()),
         "tasks": {

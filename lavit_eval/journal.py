@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
@@ -102,6 +103,25 @@ def read_journal(path: Path) -> Log:
 def journal_paths(folder: Path) -> list[Path]:
     """Return the journals of a task's folder, one per writer, in the order of their names."""
     return sorted(folder.glob("journal*.jsonl"))
+
+
+def entries_of(folder: Path, sample_ids: Collection[str]) -> dict[Key, Entry]:
+    """Return the latest entries of some samples; the other lines are not parsed, nor checked."""
+    found = []
+    for path in journal_paths(folder):
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            for line in stream:
+                named = _SAMPLE_ID.search(line)
+                # A line without its end was torn by a kill.
+                if named and line.endswith("\n") and json.loads(named[1]) in sample_ids:
+                    try:
+                        found.append(Entry.parse(line))
+                    except (ValueError, KeyError, TypeError) as error:
+                        raise UsageError(f"{path}: not a journal line ({error}); restore the file.") from error
+    return latest(found)
+
+
+_SAMPLE_ID = re.compile(r'"sample_id":("(?:[^"\\]|\\.)*")')
 
 
 def latest(entries: Sequence[Entry]) -> dict[Key, Entry]:

@@ -13,7 +13,7 @@ from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.plan import TaskPlan, VisualNoise
 from lavit_eval.preparation import PreparedTask, check_capabilities, disk_problem, model_digest, plan_tasks, prepare
 from lavit_eval.registry import find
-from lavit_eval.sample import JSON
+from lavit_eval.sample import JSON, RequestKind
 from lavit_eval.task import Task
 
 DEFAULT_BATCH_SIZE = 8
@@ -64,6 +64,9 @@ class Prospect:
     model_class: Any
     model_identity: Mapping[str, JSON]
     problems: tuple[str, ...]
+    identity_by_kind: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)
+    """Kind of request -> what identifies the model where it is asked that alone: equal in runs that ask other kinds
+    besides."""
 
     @property
     def warnings(self) -> list[str]:
@@ -110,4 +113,12 @@ def foresee(options: RunOptions) -> Prospect:
         "demo": options.demo,
     }
     everything = (*problems, *model_problems, *data_problems, *([disk] if disk else []))
-    return Prospect(options, tuple(prepared), plans, identity, model_class, model_identity, everything)
+    by_kind: dict[str, Mapping[str, JSON]] = {}
+    if not problems and not model_problems:
+        by_kind |= {kind: _identity_of_kind(model_class, options, kind) for kind in sorted(kinds)}
+    return Prospect(options, tuple(prepared), plans, identity, model_class, model_identity, everything, by_kind)
+
+
+def _identity_of_kind(model_class: Any, options: RunOptions, kind: RequestKind) -> dict[str, JSON]:
+    alone = replace(options.model_options, kinds=frozenset({kind}))
+    return dict(model_class.identify(alone))

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lavit_eval.digests import digest_json
 from lavit_eval.errors import UsageError
 from lavit_eval.files import write_json
 from lavit_eval.journal import Entry, Key, journal_paths, latest, read_journal
 from lavit_eval.sample import JSON
+
+if TYPE_CHECKING:
+    import pandas
 
 SCHEMA = 1
 
@@ -68,6 +71,23 @@ class Run:
         """Return the latest entry per (sample id, repeat), over the journals of all writers."""
         return latest([entry for path in journal_paths(self.task_folder(task)) for entry in read_journal(path).entries])
 
+    def records(self, task: str) -> list[dict[str, Any]]:
+        """Return every scored sample's record (`samples.jsonl`), in the task's order, repeat after repeat.
+
+        Raises UsageError when the file is absent, damaged, or written by a version that did not note the clusters.
+        """
+        path = self.task_folder(task) / "samples.jsonl"
+        mend = f"score the run again: lavit-eval score {self.folder}"
+        try:
+            # One document instead of one per line: reading tens of thousands of records is then twice as fast.
+            found: list[dict[str, Any]] = json.loads(f"[{','.join(path.read_text(encoding='utf-8').splitlines())}]")
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path} cannot be read ({error}); {mend}") from error
+        needed = {"sample_id", "repeat", "cluster"}
+        if not all(isinstance(record, dict) and needed <= record.keys() for record in found):
+            raise UsageError(f"{path} was written by an earlier version of lavit-eval; {mend}")
+        return found
+
     def log(self, text: str) -> None:
         """Append a line with the time to `run.log`."""
         # A log that cannot be written costs nothing that was computed.
@@ -117,6 +137,78 @@ def all_runs(output: Path) -> list[Run]:
         except UsageError:
             continue
     return [run for _, _, run in sorted(found, key=lambda triple: triple[:2])]
+
+
+def as_frame(runs: Iterable[Run]) -> pandas.DataFrame:
+    """Return the scores of finished runs as a table with one row per run, task and metric, in the order given.
+
+    Columns: run, created (time, UTC), model, model_digest, task_model (digest of what answered this task's kind of
+    request: equal in runs that asked other kinds besides), revision, dirty, seed, task, metric, primary, value (NaN
+    where there is none), low and high (95 % interval), n, coverage, protocol, data, higher_is_better, unit, skipped,
+    repeats (list of values). Unfinished runs are left out. Raises UsageError for files of another version.
+    """
+    import pandas
+
+    rows = [row for run in runs for row in _score_rows(run)]
+    frame = pandas.DataFrame(rows, columns=list(FRAME_COLUMNS))
+    frame["created"] = pandas.to_datetime(frame["created"], utc=True, format="ISO8601")
+    return frame.astype(dict.fromkeys(("value", "low", "high", "coverage"), "float64"))
+
+
+def sample_frame(run: Run, task: str) -> pandas.DataFrame:
+    """Return the scores of a task's samples with one row per scored response: sample_id, repeat, cluster, each metric.
+
+    Raises UsageError as `Run.records`.
+    """
+    import pandas
+
+    rows = []
+    for record in run.records(task):
+        scores = {
+            name: value["score"] for name, value in record.items() if isinstance(value, dict) and "score" in value
+        }
+        rows.append({**{name: record[name] for name in ("sample_id", "repeat", "cluster")}, **scores})
+    return pandas.DataFrame(rows)
+
+
+FRAME_COLUMNS = (
+    "run", "created", "model", "model_digest", "task_model", "revision", "dirty", "seed", "task", "metric", "primary",
+    "value", "low", "high", "n", "coverage", "protocol", "data", "higher_is_better", "unit", "skipped", "repeats",
+)  # fmt: skip
+
+
+def _score_rows(run: Run) -> Iterator[dict[str, Any]]:
+    scores, manifest = run.scores(), run.manifest
+    if scores is None:
+        return
+    model, code = scores["model"], manifest.get("code", {})
+    about = {
+        "run": run.id,
+        "created": manifest["created"],
+        "model": model.get("label") or model["name"],
+        "model_digest": model["digest"],
+        "revision": code.get("revision"),
+        "dirty": code.get("dirty"),
+        "seed": scores["seed"],
+    }
+    for task, scored in scores["tasks"].items():
+        by_kind = manifest["model"].get("identity_by_kind", {})
+        own = by_kind.get(manifest["tasks"][task]["fields"]["request"]) if task in manifest["tasks"] else None
+        task_model = model["digest"] if own is None else digest_json({"name": model["name"], "identity": own})
+        for metric, score in scored["metrics"].items():
+            low, high = score["interval"] or (None, None)
+            yield about | {
+                "task": task,
+                "task_model": task_model,
+                "metric": metric,
+                "primary": metric == scored["primary"],
+                "low": low,
+                "high": high,
+                "protocol": score.get("protocol") or scored["protocol"],
+                "data": scored["data"],
+                "repeats": list(score.get("repeats") or ()),
+                **{name: score.get(name) for name in ("value", "n", "coverage", "higher_is_better", "unit", "skipped")},
+            }
 
 
 def equal_run(output: Path, identity: Mapping[str, JSON]) -> Run | None:

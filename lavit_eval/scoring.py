@@ -102,9 +102,12 @@ def _sorted_out(
 
 
 def _record(one: Scored) -> dict[str, JSON]:
-    """Begin a sample's record, with what its reader chose for it, e.g. which of a video's captions."""
+    """Begin a sample's record, with what makes it dependent on others, and what its reader chose for it.
+
+    (E.g. which of a video's captions.)
+    """
     extra = {"extra": dict(one.sample.extra)} if one.sample.extra else {}
-    return {"sample_id": one.sample.id, "repeat": one.repeat, **extra}
+    return {"sample_id": one.sample.id, "repeat": one.repeat, "cluster": one.sample.cluster, **extra}
 
 
 def score_features(
@@ -172,8 +175,10 @@ def _of_samples(
     """Return the score of a metric of samples and note each one's part of it."""
     from lavit_eval.statistics import categories, interval, total_value
 
-    for index, record in zip(rows, measured.per_sample, strict=False):
-        records[index][name] = dict(record)
+    for place, (index, record) in enumerate(zip(rows, measured.per_sample, strict=False)):
+        # What is no mean of the samples' scores can be compared with another run by its sums alone.
+        sums = {"sums": measured.rows[place].tolist()} if hasattr(metric, "reduce") else {}
+        records[index][name] = {**record, **sums}
     samples = [ground.scored[index].sample for index in rows]
     found = interval(measured, [sample.cluster for sample in samples], bounds=metric.bounds)
     return Score(

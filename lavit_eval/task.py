@@ -206,13 +206,13 @@ def load_task(path: Path, parents: Mapping[str, Path]) -> Task:
                 f"{path}:{lines.get(('extends',), 1)}: {parent_name} itself extends {base['extends']}; extend that one."
             )
         document = _merged({"published_as": parent_name, **base}, document)
-    return _validated(Task, document, path, lines)
+    return validated(Task, document, path, lines)
 
 
 def load_suite(path: Path) -> Suite:
     """Read one suite file (raises UsageError with file and line)."""
     document, lines = read_yaml(path)
-    return _validated(Suite, document, path, lines)
+    return validated(Suite, document, path, lines)
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -273,7 +273,8 @@ def _index_lines(node: Any, at: Location, lines: dict[Location, int], path: Path
             _index_lines(value, (*at, index), lines, path)
 
 
-def _validated(kind: type[Document], document: dict[str, Any], path: Path, lines: Mapping[Location, int]) -> Document:
+def validated(kind: type[Document], document: dict[str, Any], path: Path, lines: Mapping[Location, int]) -> Document:
+    """Return a document as a record (raises UsageError with file and line for the first thing that is wrong)."""
     try:
         return kind.model_validate(document)
     except ValidationError as error:

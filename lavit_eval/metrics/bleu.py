@@ -31,6 +31,11 @@ class Bleu:
     bounds: ClassVar[tuple[float, float] | None] = (0.0, 100.0)
     order: ClassVar[int] = ORDERS
 
+    @staticmethod
+    def reduce(sums: Floats) -> Floats:
+        """Return the corpus value of summed rows (see `Measured.reduce`)."""
+        return corpus_bleu(sums)
+
     def skipped_because(self) -> str | None:
         """Return "no Java" when the tokenizer cannot run."""
         return missing_java()
@@ -41,7 +46,7 @@ class Bleu:
         columns = [*range(self.order), *range(ORDERS, ORDERS + self.order), -3, -2, -1]
         rows = counts[:, columns]
         scores = corpus_bleu(rows)
-        return Measured(rows=rows, reduce=corpus_bleu, per_sample=[{"score": float(score)} for score in scores])
+        return Measured(rows=rows, reduce=self.reduce, per_sample=[{"score": float(score)} for score in scores])
 
 
 class Bleu1(Bleu):

@@ -38,6 +38,11 @@ class Meteor:
     unit: ClassVar[str] = "x100"
     bounds: ClassVar[tuple[float, float] | None] = (0.0, 100.0)
 
+    @staticmethod
+    def reduce(sums: Floats) -> Floats:
+        """Return the corpus value of summed rows (see `Measured.reduce`)."""
+        return corpus_meteor(sums)
+
     def skipped_because(self) -> str | None:
         """Return "no Java" when neither tokenizer nor METEOR can run."""
         return missing_java()
@@ -46,7 +51,7 @@ class Meteor:
         """Score captions (see `Metric.measure`)."""
         rows = alignment_statistics(tokenise(samples, texts))
         scores = corpus_meteor(rows)
-        return Measured(rows=rows, reduce=corpus_meteor, per_sample=[{"score": float(score)} for score in scores])
+        return Measured(rows=rows, reduce=self.reduce, per_sample=[{"score": float(score)} for score in scores])
 
 
 @lru_cache(maxsize=1)

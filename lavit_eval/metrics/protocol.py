@@ -51,6 +51,8 @@ class Metric(Protocol):
 
     Class attributes: `version` rises when the same input would give another value (a test guards it); `unit` is one of
     "percent", "x100" and the like; `bounds` are the least and greatest value in that unit, None where there are none.
+    A metric that is no mean of its samples' scores has `reduce` (see `Measured`) as a static method: its rows are then
+    kept with every sample, and two runs are compared by them.
     """
 
     version: ClassVar[int]
