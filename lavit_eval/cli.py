@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lavit_eval.command_line import Parser, build_parser
@@ -111,6 +111,11 @@ def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
         from lavit_eval.running import show_leaderboard
 
         return show_leaderboard(options.runs, options.output_dir)
+    if options.command in ("compare", "baseline", "explain", "history"):
+        from lavit_eval import compare_commands
+
+        command: Callable[[argparse.Namespace], int] = getattr(compare_commands, options.command)
+        return command(options)
     if options.command in ("score", "sweep", "selfcheck"):
         return _dispatch_scoring(options, given)
     from lavit_eval import running

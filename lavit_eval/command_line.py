@@ -41,10 +41,48 @@ def build_parser() -> Parser:
         "runs", nargs="*", type=Path, metavar="RUN", help="run folders (default: all under the output folder)"
     )
     _add_output(board)
+    _add_compare(commands)
+    _add_baseline(commands)
     _add_runs(commands)
     _add_weights(commands)
     _add_checkpoint(commands)
     return parser
+
+
+def _add_compare(commands: argparse._SubParsersAction[Parser]) -> None:
+    compared = commands.add_parser("compare", help="one run against another: comparable? worse? since which samples?")
+    compared.add_argument(
+        "base", type=Path, metavar="BASE", help="folder or id of a run, or name or file of a baseline"
+    )
+    compared.add_argument("new", type=Path, metavar="NEW", help="the same; the run that may have become worse")
+    compared.add_argument(
+        "--gate", action="store_true", help="leave with 1 for a regression, 3 if something is missing"
+    )
+    compared.add_argument(
+        "--waive", action="append", default=[], metavar="FIELD", help="compare although this field differs; recorded"
+    )
+    compared.add_argument("--tasks", metavar="A,B", help="only these (default: all of BASE's)")
+    compared.add_argument(
+        "--thresholds", type=Path, metavar="FILE", help="which drop counts, per task (default: the shipped YAML file)"
+    )
+    compared.add_argument(
+        "--samples", type=_positive, default=5, metavar="N", help="how many samples per task are shown, worst first"
+    )
+    compared.add_argument("--json", type=Path, metavar="FILE", help="write everything that was found")
+    compared.add_argument("--summary", type=Path, metavar="FILE", help="write the table as Markdown")
+    compared.add_argument("--junit", type=Path, metavar="FILE", help="write one JUnit case per task")
+    compared.add_argument("--debug", action="store_true", help="show the traceback of an internal error")
+    _add_output(compared)
+
+
+def _add_baseline(commands: argparse._SubParsersAction[Parser]) -> None:
+    baseline = commands.add_parser("baseline", help="the gate's reference")
+    kinds = baseline.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
+    accepted = kinds.add_parser("accept", help="keep a run's scores as the reference that `compare` takes by name")
+    accepted.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or its id")
+    accepted.add_argument("--name", default="nightly", help="of the baseline (default nightly)")
+    accepted.add_argument("--debug", action="store_true", help="show the traceback of an internal error")
+    _add_output(accepted)
 
 
 def _add_runs(commands: argparse._SubParsersAction[Parser]) -> None:

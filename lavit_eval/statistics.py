@@ -169,8 +169,8 @@ def group_jackknife(
         return Jackknifed(value, Interval(None, None, reason, min(lengths)), ())
     left_out = np.mean([one.left_out for one in repeats], axis=0)
     groups = len(left_out)
-    error = _jackknife_error(left_out)
-    reach = _t_quantile(level, groups) * error
+    error = jackknife_error(left_out)
+    reach = t_quantile(level, groups) * error
     method = f"{groups}-group jackknife over prompts, for the expectation at {count:,} samples"
     low, high = _clip((value - reach, value + reach), bounds)
     if not low < high:
@@ -198,12 +198,12 @@ def paired_jackknife(
     if len(base[1]) < 2:
         return Interval(None, None, "too few samples to leave a group out", len(base[1]))
     differences = np.asarray(new[1], dtype=np.float64) - np.asarray(base[1], dtype=np.float64)
-    middle, reach = new[0] - base[0], _t_quantile(level, len(differences)) * _jackknife_error(differences)
+    middle, reach = new[0] - base[0], t_quantile(level, len(differences)) * jackknife_error(differences)
     method = f"paired {len(differences)}-group jackknife over prompts"
     return Interval(middle - reach, middle + reach, method, len(differences))
 
 
-def _jackknife_error(left_out: Floats) -> float:
+def jackknife_error(left_out: Floats) -> float:
     """Return the standard error from values without each of G groups of equal size."""
     groups = len(left_out)
     mean = math.fsum(left_out) / groups
@@ -314,26 +314,35 @@ def _scale_of_mean(measured: Measured, rows: Floats) -> float | None:
 def _bootstrap(found: _Clustered, measured: Measured, seed: int, level: float) -> tuple[Bounds, str]:
     from scipy.special import ndtr
 
-    columns = np.ascontiguousarray(found.sums.T)
-    generator = np.random.default_rng(seed)
-    totals = np.empty((RESAMPLES, len(columns)))
-    at_once = max(1, DRAWS_AT_ONCE // found.count)
-    for start in range(0, RESAMPLES, at_once):
-        part = totals[start : start + at_once]
-        drawn = generator.integers(0, found.count, size=(len(part), found.count))
-        drawn += np.arange(len(part))[:, None] * found.count
-        # Counts of equally likely draws are the multinomial weights, ten times faster than Generator.multinomial;
-        # einsum rather than a BLAS product, whose sums may depend on the number of threads.
-        weights = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
-        part[:] = np.einsum("bm,km->bk", weights, columns)
+    totals = resampled_sums(found.sums, RESAMPLES, seed)
     values = measured.reduce(totals) + found.shift
     values = values[np.isfinite(values)]
     if not values.size:
         return (math.nan, math.nan), ""
     # A resample of m clusters varies by (m - 1) / m too little, and the normal tail is too short for few of them.
-    tail = float(ndtr(-_t_quantile(level, found.count) * math.sqrt(found.count / (found.count - 1))))
+    tail = float(ndtr(-t_quantile(level, found.count) * math.sqrt(found.count / (found.count - 1))))
     low, high = np.quantile(values, [tail, 1 - tail]).tolist()
     return (low, high), f"cluster bootstrap, {RESAMPLES} resamples"
+
+
+def resampled_sums(sums: Floats, resamples: int, seed: int) -> Floats:
+    """Return [resamples, k] totals of m clusters drawn with replacement from their [m, k] sums.
+
+    The same seed draws the same clusters whatever the columns hold.
+    """
+    columns, count = np.ascontiguousarray(sums.T), len(sums)
+    generator = np.random.default_rng(seed)
+    totals = np.empty((resamples, len(columns)))
+    at_once = max(1, DRAWS_AT_ONCE // count)
+    for start in range(0, resamples, at_once):
+        part = totals[start : start + at_once]
+        drawn = generator.integers(0, count, size=(len(part), count))
+        drawn += np.arange(len(part))[:, None] * count
+        # Counts of equally likely draws are the multinomial weights, ten times faster than Generator.multinomial;
+        # einsum rather than a BLAS product, whose sums may depend on the number of threads.
+        weights = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
+        part[:] = np.einsum("bm,km->bk", weights, columns)
+    return totals
 
 
 def _t_on_means(found: _Clustered, level: float) -> tuple[Bounds, str]:
@@ -351,15 +360,15 @@ def _jackknife(found: _Clustered, measured: Measured, level: float) -> tuple[Bou
     """Return the t interval of any metric from its values without one cluster each (Efron and Tibshirani, ch. 11)."""
     others = ~np.eye(found.count, dtype=bool)
     values = measured.reduce(np.stack([found.sums[rest].sum(axis=0) for rest in others]))
-    return _around(found, _jackknife_error(values), level), f"jackknife t on {found.count} clusters"
+    return _around(found, jackknife_error(values), level), f"jackknife t on {found.count} clusters"
 
 
 def _around(found: _Clustered, error: float, level: float) -> Bounds:
-    reach = _t_quantile(level, found.count) * error
+    reach = t_quantile(level, found.count) * error
     return found.estimate - reach, found.estimate + reach
 
 
-def _t_quantile(level: float, count: int) -> float:
+def t_quantile(level: float, count: int) -> float:
     """Return the two-sided quantile of Student's t with `count` - 1 degrees of freedom."""
     from scipy.special import stdtrit
 

@@ -1,0 +1,46 @@
+"""The commands that look at finished runs side by side: compare, baseline, explain, history."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from lavit_eval.compare import CompareOptions, compare_runs
+from lavit_eval.compare_sides import open_side
+from lavit_eval.files import write_atomic, write_json
+from lavit_eval.registry import Catalogue
+from lavit_eval.thresholds import check_names, load_thresholds
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Compare two runs and print what changed; return the exit code."""
+    from lavit_eval.compare_output import as_json, junit, render_markdown, render_terminal
+    from lavit_eval.gate import exit_code, failures
+
+    thresholds = load_thresholds(options.thresholds)
+    base, new = open_side(options.base, options.output_dir), open_side(options.new, options.output_dir)
+    check_names(thresholds, sorted({*Catalogue([]).task_files, *base.tasks, *new.tasks}))
+    chosen = tuple(name.strip() for name in (options.tasks or "").split(",") if name.strip())
+    found = compare_runs(base, new, CompareOptions(thresholds, tuple(options.waive), chosen))
+    failed = failures(found)
+    code = exit_code(failed, options.gate)
+    print(render_terminal(found, failed, options.samples), end="")
+    if options.json is not None:
+        write_json(options.json, as_json(found, failed, code))
+    if options.summary is not None:
+        write_atomic(options.summary, render_markdown(found, failed, options.samples).encode())
+    if options.junit is not None:
+        write_atomic(options.junit, junit(found, failed))
+    if options.gate:
+        print(f"\nGate: {'passed' if code == 0 else f'failed, exit code {code}'}")
+    return code
+
+
+def baseline(options: argparse.Namespace) -> int:
+    """Accept a run as the gate's reference; return the exit code."""
+    from lavit_eval.baselines import accept
+
+    side = open_side(options.run, options.output_dir)
+    path = accept(side, options.name, options.output_dir / "baselines")
+    print(f"{path}: {len(side.tasks)} tasks of {side.label}, {path.stat().st_size / 1e3:,.0f} kB", file=sys.stderr)
+    return 0

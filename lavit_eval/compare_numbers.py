@@ -1,0 +1,67 @@
+"""How numbers of a comparison are printed."""
+
+from __future__ import annotations
+
+from lavit_eval.compare import TaskComparison
+
+NOTHING = "–"
+
+
+def number(value: float | None, one: TaskComparison) -> str:
+    """Return a value in the metric's unit: 2 decimals on a scale of 100, else 4 within [-1, 1], else 2."""
+    if value is None:
+        return NOTHING
+    within = all(abs(each or 0.0) <= 1 for each in (one.base, one.new))
+    decimals = 4 if within and one.unit not in ("percent", "x100") else 2
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"
+
+
+def difference(one: TaskComparison) -> float | None:
+    """Return NEW minus BASE on the samples of the test, in the metric's own direction."""
+    if one.test is None:
+        return None
+    return -one.test.drop if one.higher_is_better else one.test.drop
+
+
+def interval(one: TaskComparison) -> tuple[float, float] | None:
+    """Return the interval of the difference."""
+    if one.test is None or one.test.interval is None:
+        return None
+    low, high = one.test.interval
+    return (-high, -low) if one.higher_is_better else (low, high)
+
+
+def signed(value: float | None, one: TaskComparison) -> str:
+    """Return a difference with its sign."""
+    text = number(value, one)
+    return f"+{text}" if value is not None and value > 0 and float(text) != 0 else text
+
+
+def percent(p: float | None) -> str:
+    """Return a probability as it is printed: never as 0."""
+    if p is None:
+        return NOTHING
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+
+
+def unit_of(one: TaskComparison) -> str:
+    """Return the unit after a difference."""
+    return {"percent": " points", "dB": " dB"}.get(one.unit, "")
+
+
+def sight(one: TaskComparison) -> str:
+    """Return the sentence that says what this comparison could have seen."""
+    if one.test is None:
+        return f"{one.task}: not tested ({one.untested})."
+    if one.untested is not None:
+        return f"{one.task}: the drop of {number(one.test.drop, one)} cannot be tested ({one.untested})."
+    ground = f"{one.n} samples; {one.test.method}"
+    if one.detectable is None:
+        unknown = one.test.error == 0 and one.test.degrees is not None
+        why = "the two runs do not differ anywhere" if unknown else "too few independent samples"
+        return f"{one.task}: no minimum detectable effect can be given: {why} ({ground})."
+    room = ""
+    if one.room is not None and one.room < one.detectable:
+        room = f"; BASE's {one.metric} of {number(one.base, one)} can fall by {number(one.room, one)} at most"
+    least = f"less than the minimum detectable effect of {number(one.detectable, one)}{unit_of(one)}"
+    return f"{one.task}: this comparison could not have seen a drop of {least}{room} ({ground})."
