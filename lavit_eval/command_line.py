@@ -43,6 +43,8 @@ def build_parser() -> Parser:
     _add_output(board)
     _add_compare(commands)
     _add_baseline(commands)
+    _add_explain(commands)
+    _add_history(commands)
     _add_runs(commands)
     _add_weights(commands)
     _add_checkpoint(commands)
@@ -83,6 +85,34 @@ def _add_baseline(commands: argparse._SubParsersAction[Parser]) -> None:
     accepted.add_argument("--name", default="nightly", help="of the baseline (default nightly)")
     accepted.add_argument("--debug", action="store_true", help="show the traceback of an internal error")
     _add_output(accepted)
+
+
+def _add_explain(commands: argparse._SubParsersAction[Parser]) -> None:
+    explained = commands.add_parser(
+        "explain", help="why two runs answered a sample differently: input, seed or weights"
+    )
+    explained.add_argument("base", type=Path, metavar="RUN_A", help="folder of a run, or its id")
+    explained.add_argument("new", type=Path, metavar="RUN_B", help="the same")
+    explained.add_argument("sample", metavar="SAMPLE", help="the sample's id, as `compare` prints it")
+    explained.add_argument("--task", metavar="T", help="whose sample it is, where several tasks have such an id")
+    explained.add_argument("--repeat", type=int, default=0, metavar="N", help="which repeat (default 0)")
+    explained.add_argument("--debug", action="store_true", help="show the traceback of an internal error")
+    _add_output(explained)
+
+
+def _add_history(commands: argparse._SubParsersAction[Parser]) -> None:
+    history = commands.add_parser("history", help="scores over checkpoints or commits, and where they made a step")
+    history.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="default: all under the output folder")
+    history.add_argument("--task", metavar="T", help="only this task (default: all)")
+    history.add_argument("--metric", metavar="M", help="this metric (default: each task's primary one)")
+    history.add_argument(
+        "--by", choices=["model", "commit"], default="model", help="what moves: checkpoints (default) or code commits"
+    )
+    history.add_argument("--html", type=Path, metavar="FILE", help="write a page with a chart per task")
+    history.add_argument("--png", type=Path, metavar="FILE", help="write the charts as a picture")
+    history.add_argument("--json", type=Path, metavar="FILE", help="write the points and steps")
+    history.add_argument("--debug", action="store_true", help="show the traceback of an internal error")
+    _add_output(history)
 
 
 def _add_runs(commands: argparse._SubParsersAction[Parser]) -> None:

@@ -44,3 +44,39 @@ def baseline(options: argparse.Namespace) -> int:
     path = accept(side, options.name, options.output_dir / "baselines")
     print(f"{path}: {len(side.tasks)} tasks of {side.label}, {path.stat().st_size / 1e3:,.0f} kB", file=sys.stderr)
     return 0
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Say why two runs answered a sample differently; return the exit code."""
+    from lavit_eval.compare_output import plain
+    from lavit_eval.explain import explain as look
+
+    base, new = (open_side(named, options.output_dir) for named in (options.base, options.new))
+    found = look(base, new, options.sample, options.task, options.repeat)
+    print(f"{found.task}, sample {plain(found.sample_id)}, repeat {found.repeat}: {found.cause}")
+    print(plain(found.sentence))
+    print(f"  A  {plain(found.base)}\n  B  {plain(found.new)}")
+    for name, state, what in found.stages:
+        print(f"  {state:8}{name:14}{what}")
+    return 0
+
+
+def history(options: argparse.Namespace) -> int:
+    """Print the history of scores and write its charts; return the exit code."""
+    from lavit_eval.compare_output import plain
+    from lavit_eval.history import as_json, render
+    from lavit_eval.history import history as look
+    from lavit_eval.history_chart import page, png
+    from lavit_eval.running import find_run
+    from lavit_eval.runs import all_runs
+
+    named = [find_run(run, options.output_dir) for run in options.runs]
+    series = look(named or all_runs(options.output_dir), options.by, options.task, options.metric)
+    print("\n".join(plain(line) for line in render(series).split("\n")), end="")
+    if options.html is not None:
+        write_atomic(options.html, page(series).encode())
+    if options.png is not None:
+        write_atomic(options.png, png(series))
+    if options.json is not None:
+        write_json(options.json, as_json(series))
+    return 0

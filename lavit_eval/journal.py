@@ -121,7 +121,7 @@ def entries_of(folder: Path, sample_ids: Collection[str]) -> dict[Key, Entry]:
     return latest(found)
 
 
-_SAMPLE_ID = re.compile(r'"sample_id":("(?:[^"\\]|\\.)*")')
+_SAMPLE_ID = re.compile(r'"sample_id": *("(?:[^"\\]|\\.)*")')
 
 
 def latest(entries: Sequence[Entry]) -> dict[Key, Entry]:
