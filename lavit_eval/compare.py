@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lavit_eval.comparability import RULES, TASKS, Difference, beside, check_waivers
 from lavit_eval.compare_sides import Side
 from lavit_eval.errors import UsageError, nearest
-from lavit_eval.paired_samples import SCALES, Paired, least_step, paired, per_cluster, scale_of, without_rounding
+from lavit_eval.paired_samples import Paired, least_step, paired, per_cluster, scale_in, scale_of, without_rounding
 from lavit_eval.registry import find
 from lavit_eval.thresholds import Threshold, Thresholds
 
@@ -186,7 +186,8 @@ def _task(task: str, base: Side, new: Side, options: CompareOptions) -> TaskComp
         return replace(found, untested=f"no value of {found.metric} ({score['skipped'] or other['skipped']})")
     if "left_out" in score["details"] or "left_out" in other["details"]:
         return _sets(found, score, other)
-    return _samples(found, paired(base.samples(task, found.metric), new.samples(task, found.metric)), base, new)
+    mine, theirs = base.samples(task, found.metric), new.samples(task, found.metric)
+    return _samples(found, paired(mine, theirs), scale_in(mine, score), base, new)
 
 
 def _sets(found: TaskComparison, score: Mapping[str, object], other: Mapping[str, object]) -> TaskComparison:
@@ -201,14 +202,14 @@ def _sets(found: TaskComparison, score: Mapping[str, object], other: Mapping[str
     return replace(found, test=test, n=int(str(score["n"])), untested=test.method if test.p is None else None)
 
 
-def _samples(found: TaskComparison, pairs: Paired, base: Side, new: Side) -> TaskComparison:
+def _samples(found: TaskComparison, pairs: Paired, scale: float, base: Side, new: Side) -> TaskComparison:
     import numpy as np
 
     from lavit_eval.paired_tests import resampled, sign_flip
 
     if not pairs.ids:
         return replace(found, untested="the runs share no scored sample")
-    metric, scale = find("metric", found.metric), SCALES.get(found.unit, 1.0)
+    metric = find("metric", found.metric)
     both = np.concatenate([pairs.base.scores, pairs.new.scores])
     # The scores of samples of a corpus metric come in its own unit.
     size = scale_of(both, metric.bounds, 1.0 if hasattr(metric, "reduce") else scale)

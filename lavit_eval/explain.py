@@ -134,6 +134,9 @@ def _cause(
     changed = [STAGES[name] for name in STAGES if stages.get(name) == "differs" and not (making and name in MADE)]
     if changed:
         why = [name for name in _changes(task, base, new) if name.split(".")[0] in PREPROCESSING]
+        if base.kind(task) in MAKING and base.identity["seed"] != new.identity["seed"]:
+            # Which clip of a video is reconstructed is drawn.
+            why.append(f"seed {base.identity['seed']} -> {new.identity['seed']}")
         through = f", through {', '.join(why)}" if why else ""
         return "input", f"The input changed: {' and '.join(changed)} differ{through}."
     if stages.get(SELECTION) == "differs":

@@ -68,12 +68,27 @@ def check_against(samples: Samples, score: Mapping[str, Any], repeats: int, wher
     value = score["value"]
     if samples.sums is not None or value is None or len(samples.scores) * repeats != score["n"]:
         return
-    mean = SCALES.get(score["unit"], 1.0) * math.fsum(samples.scores) / max(len(samples.scores), 1)
-    if not math.isclose(mean, value, rel_tol=1e-6, abs_tol=1e-9):
+    mean = math.fsum(samples.scores) / max(len(samples.scores), 1)
+    if not _close(mean * scale_in(samples, score), value):
         raise UsageError(
-            f"{where}: the samples' scores give {mean:.6g}, but the score is {value:.6g}; "
+            f"{where}: the samples' scores give {mean * scale_in(samples, score):.6g}, but the score is {value:.6g}; "
             "score the run again: lavit-eval score RUN"
         )
+
+
+def scale_in(samples: Samples, score: Mapping[str, Any]) -> float:
+    """Return what the mean of the samples' scores is multiplied by to give the score.
+
+    That is 100 for percentages of scores in [0, 1], unless a metric's samples come in percent themselves.
+    """
+    usual = SCALES.get(score["unit"], 1.0)
+    mean = math.fsum(samples.scores) / max(len(samples.scores), 1)
+    value = score["value"]
+    return 1.0 if value is not None and _close(mean, value) and not _close(mean * usual, value) else usual
+
+
+def _close(mean: float, value: float) -> bool:
+    return math.isclose(mean, value, rel_tol=1e-6, abs_tol=1e-9)
 
 
 def paired(base: Samples, new: Samples) -> Paired:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lavit_eval.metrics.bleu import corpus_bleu
 from lavit_eval.metrics.protocol import Floats
-from lavit_eval.paired_samples import least_step, paired, per_cluster, samples_of, without_rounding
+from lavit_eval.paired_samples import least_step, paired, per_cluster, samples_of, scale_in, without_rounding
 from lavit_eval.paired_tests import clusters_needed, holm, of_sets, resampled, sign_flip
 
 DROPS = st.lists(st.integers(-6, 6), min_size=2, max_size=9)
@@ -215,3 +215,11 @@ def test_what_no_table_shows_is_no_difference() -> None:
     assert least_step(np.array([0, 0.3, 1e-12, 1]), 1.0, differ=True) == pytest.approx(0.3)
     assert least_step(np.array([0.0, 0.3, 1]), 1.0, differ=False) == 1.0
     assert least_step(np.zeros(3), 10.0, differ=True) == 10.0
+
+
+@pytest.mark.parametrize(
+    ("scores", "value", "scale"), [([0, 1], 50.0, 100.0), ([20, 40], 30.0, 1.0), ([0, 0], 0.0, 100.0)]
+)
+def test_samples_may_come_in_percent_themselves(scores: list[float], value: float, scale: float) -> None:
+    found = samples_of([record(str(place), score) for place, score in enumerate(scores)], "m")
+    assert scale_in(found, {"unit": "percent", "value": value}) == scale

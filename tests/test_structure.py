@@ -94,7 +94,14 @@ def test_no_room_without_a_name() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["tasks"], ["--version"], ["weights", "list"], ["run", "--model", "constant", "--tasks", "msvd_qq"]],
+    [
+        ["--help"],
+        ["compare", "--help"],
+        ["tasks"],
+        ["--version"],
+        ["weights", "list"],
+        ["run", "--model", "constant", "--tasks", "msvd_qq"],
+    ],
     ids=" ".join,
 )
 def test_the_command_line_starts_without_heavy_imports(arguments: list[str]) -> None:
