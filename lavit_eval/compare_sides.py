@@ -95,6 +95,7 @@ def side_of_run(run: Run) -> Side:
     scores, manifest = run.scores(), run.manifest
     if scores is None:
         raise UsageError(f"Run {run.id} is not finished; continue it with the command that began it.")
+    _check_tasks(scores, manifest["tasks"], f"{run.folder}", "score the run again: lavit-eval score RUN")
     return Side(run.id, run.identity, manifest["model"], manifest["tasks"], scores, manifest.get("code", {}), run)
 
 
@@ -134,6 +135,9 @@ def read_baseline(path: Path) -> Side:
     known = document.get("schema") == BASELINE_SCHEMA and document.keys() >= BASELINE_KEYS
     if not known or not isinstance(scores, dict) or not scores.keys() >= SCORES_KEYS:
         raise UsageError(f"{path} was written by another version of lavit-eval; {mend}")
+    if not all(isinstance(document[name], dict) for name in BASELINE_KEYS - {"name"}):
+        raise UsageError(f"{path} is damaged; {mend}")
+    _check_tasks(scores, document["tasks"], str(path), mend)
     return Side(
         name=f"baseline {document['name']}",
         identity=document["identity"],
@@ -143,6 +147,13 @@ def read_baseline(path: Path) -> Side:
         code=document["run"].get("code", {}),
         stored=document["samples"],
     )
+
+
+def _check_tasks(scores: Mapping[str, Any], fields: Mapping[str, JSON], where: str, mend: str) -> None:
+    """Raise UsageError where the scores are of tasks that nothing else is known of, or lack their primary metric."""
+    for task, scored in scores["tasks"].items():
+        if task not in fields or scored.get("primary") not in scored.get("metrics", {}):
+            raise UsageError(f"{where}: the scores of {task} are damaged; {mend}")
 
 
 def packed(samples: Samples, metric: str) -> dict[str, JSON]:

@@ -197,6 +197,12 @@ def test_a_task_that_new_lacks_is_incomplete(tmp_path: Path, capsys: pytest.Capt
     document = json.loads(scores.read_text())
     document["tasks"]["other_qa"] = document["tasks"]["made_qa"]
     scores.write_text(json.dumps(document))
+    _edited(
+        tmp_path / "out" / "runs" / "base",
+        "manifest.json",
+        '"tasks": {\n  "made_qa"',
+        '"tasks": {\n  "other_qa": {},\n  "made_qa"',
+    )
     assert code(tmp_path, "--gate", "--junit", str(tmp_path / "j.xml")) == 3
     assert "other_qa is missing from NEW" in capsys.readouterr().out
     suite = ElementTree.parse(tmp_path / "j.xml").getroot()
@@ -309,6 +315,8 @@ def test_a_partial_run_is_no_baseline(tmp_path: Path, capsys: pytest.CaptureFixt
         (lambda document: document.pop("samples"), "another version"),
         (lambda document: document.update(schema=2), "another version"),
         (lambda document: document.update(kind="x"), "no baseline"),
+        (lambda document: document.update(run="r"), "damaged"),
+        (lambda document: document["tasks"].clear(), "the scores of made_qa are damaged"),
         (lambda document: document["samples"].clear(), "keeps the samples of nothing"),
         (lambda document: document["samples"]["made_qa"]["scores"].pop(), "damaged"),
         (lambda document: document["samples"]["made_qa"].pop("clusters"), "damaged"),
@@ -403,3 +411,24 @@ def test_distances_of_sets_are_compared_by_the_groups_left_out(tmp_path: Path) -
     assert main(["baseline", "accept", "base", "--output-dir", str(tmp_path / "results")]) == 0
     kept = open_side(Path("nightly"), tmp_path / "results")
     assert compare_runs(kept, sides[1], CompareOptions()).tasks[0].test == found.test
+
+
+def test_a_value_that_one_run_lacks_is_incomplete_and_one_that_both_lack_is_not_tested(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_run(tmp_path, "base")
+    made_run(tmp_path, "new")
+    for run, expected in (("new", 3), ("base", 0)):
+        path = tmp_path / "out" / "runs" / run / "scores.json"
+        document = json.loads(path.read_text())
+        document["tasks"]["made_qa"]["metrics"]["exact_match"].update(value=None, skipped="no Java")
+        path.write_text(json.dumps(document))
+        assert code(tmp_path, "--gate") == expected
+        assert "not tested (no value of exact_match (no Java))" in capsys.readouterr().out
+
+
+def test_a_task_without_its_fields_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made_run(tmp_path, "base")
+    _edited(tmp_path / "out" / "runs" / "base", "scores.json", '"made_qa": {', '"strange": {')
+    assert code(tmp_path, new="base") == 2
+    assert "the scores of strange are damaged" in capsys.readouterr().err
