@@ -15,6 +15,7 @@ from lavit_eval.registry import find
 from lavit_eval.thresholds import Threshold, Thresholds
 
 if TYPE_CHECKING:
+    from lavit_eval.metrics.protocol import Floats
     from lavit_eval.paired_tests import PairedTest
 
 MOST_FLIPS = 1000
@@ -205,26 +206,29 @@ def _sets(found: TaskComparison, score: Mapping[str, object], other: Mapping[str
 def _samples(found: TaskComparison, pairs: Paired, scale: float, base: Side, new: Side) -> TaskComparison:
     import numpy as np
 
-    from lavit_eval.paired_tests import resampled, sign_flip
+    from lavit_eval.paired_tests import resampled
 
     if not pairs.ids:
         return replace(found, untested="the runs share no scored sample")
-    metric = find("metric", found.metric)
+    metric, sign = find("metric", found.metric), 1.0 if found.higher_is_better else -1.0
     both = np.concatenate([pairs.base.scores, pairs.new.scores])
-    # The scores of samples of a corpus metric come in its own unit.
-    size = scale_of(both, metric.bounds, 1.0 if hasattr(metric, "reduce") else scale)
-    drops = without_rounding(pairs.base.scores - pairs.new.scores, size) * (1.0 if found.higher_is_better else -1.0)
+    # The scores of samples of a metric with sums come in its own unit.
+    size = scale_of(both, metric.bounds, 1.0 if pairs.base.sums is not None else scale)
+    drops = without_rounding(sign * (pairs.base.scores - pairs.new.scores), size)
+    kinds = {(one.sums is not None, one.parts is not None) for one in (pairs.base, pairs.new)}
+    if len(kinds) > 1 or (hasattr(metric, "reduce") and pairs.base.sums is None):
+        raise UsageError(
+            f"{found.task}: the samples of {base.name} or {new.name} lack what {found.metric} is compared by; "
+            "score that run again: lavit-eval score RUN"
+        )
     if pairs.base.sums is not None and pairs.new.sums is not None:
         sums = [per_cluster(one, pairs.groups) for one in (pairs.base.sums, pairs.new.sums)]
         test = resampled(sums[0], sums[1], metric.reduce, found.higher_is_better)
-    elif pairs.base.sums is None and pairs.new.sums is None and not hasattr(metric, "reduce"):
-        step = least_step(both, size, bool(drops.any()))
-        test = sign_flip(per_cluster(drops, pairs.groups), len(pairs.ids), scale, step)
+    elif pairs.base.parts is not None and pairs.new.parts is not None:
+        parts = np.concatenate([pairs.base.parts, pairs.new.parts])
+        test = _flipped(pairs, sign * (pairs.base.parts - pairs.new.parts), parts, scale_of(parts, None, 1.0), 1.0)
     else:
-        raise UsageError(
-            f"{found.task}: the samples of {base.name} or {new.name} lack the sums that {found.metric} is compared by; "
-            "score that run again: lavit-eval score RUN"
-        )
+        test = _flipped(pairs, drops, both, size, scale)
     return replace(
         found,
         n=len(pairs.ids),
@@ -234,6 +238,14 @@ def _samples(found: TaskComparison, pairs: Paired, scale: float, base: Side, new
         better=int((drops < 0).sum()),
         flips=_flips(found.task, pairs, drops, base, new),
     )
+
+
+def _flipped(pairs: Paired, drops: Floats, occurring: Floats, size: float, scale: float) -> PairedTest:
+    from lavit_eval.paired_tests import sign_flip
+
+    seen = without_rounding(drops, size)
+    step = least_step(occurring, size, bool(seen.any()))
+    return sign_flip(per_cluster(seen, pairs.groups), len(pairs.ids), scale, step)
 
 
 def _flips(task: str, pairs: Paired, drops: object, base: Side, new: Side) -> tuple[Flip, ...]:

@@ -167,6 +167,7 @@ def packed(samples: Samples, metric: str) -> dict[str, JSON]:
         "clusters": [places[name] for name in samples.clusters.values()],
         "scores": samples.scores.tolist(),
         **({} if samples.sums is None else {"sums": samples.sums.tolist()}),
+        **({} if samples.parts is None else {"parts": samples.parts.tolist()}),
     }
 
 
@@ -183,8 +184,10 @@ def _unpacked(stored: Mapping[str, Any] | None, metric: str, where: str) -> Samp
         clusters = {sample_id: names[place] for sample_id, place in zip(stored["ids"], stored["clusters"], strict=True)}
         scores = np.asarray(stored["scores"], dtype=np.float64)
         sums = np.asarray(stored["sums"], dtype=np.float64) if "sums" in stored else None
+        parts = np.asarray(stored["parts"], dtype=np.float64) if "parts" in stored else None
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise UsageError(f"{where}: its samples are damaged ({error}); accept a run anew.") from error
-    if scores.shape != (len(clusters),) or (sums is not None and (sums.ndim != 2 or len(sums) != len(clusters))):
+    lengths = {len(one) for one in (scores, sums, parts) if one is not None}
+    if lengths != {len(clusters)} or (sums is not None and sums.ndim != 2):
         raise UsageError(f"{where}: its samples are damaged (lists of different lengths); accept a run anew.")
-    return Samples(clusters, scores, sums)
+    return Samples(clusters, scores, sums, parts)

@@ -30,7 +30,9 @@ class Samples:
     scores: Floats
     """[n] in the order of the ids."""
     sums: Floats | None
-    """[n, k] rows of a metric that is no mean."""
+    """[n, k] rows of a metric that is no mean and can turn their sums into its value."""
+    parts: Floats | None = None
+    """[n] pseudo-values of another metric that is no mean, in its own unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +57,26 @@ def samples_of(records: Sequence[Mapping[str, Any]], metric: str) -> Samples:
     where = np.fromiter((places[record["sample_id"]] for record in held), dtype=np.int64, count=len(held))
     scores = np.fromiter((record[metric]["score"] for record in held), dtype=np.float64, count=len(held))
     times = np.bincount(where, minlength=len(places)) if held else np.zeros(0)
-    sums = None
+    sums = parts = None
+    if held and all("part" in record[metric] for record in held):
+        part = np.fromiter((record[metric]["part"] for record in held), dtype=np.float64, count=len(held))
+        parts = np.bincount(where, weights=part, minlength=len(places)) / times
     if held and "sums" in held[0][metric]:
         rows = np.asarray([record[metric]["sums"] for record in held], dtype=np.float64)
         sums = np.stack([np.bincount(where, weights=column) / times for column in rows.T], axis=1)
     mean = np.bincount(where, weights=scores, minlength=len(places)) / times if held else scores
-    return Samples(clusters, mean, sums)
+    return Samples(clusters, mean, sums, parts)
 
 
 def check_against(samples: Samples, score: Mapping[str, Any], repeats: int, where: str) -> None:
     """Raise UsageError where a run's samples do not give its score: one of the two files was changed."""
     value = score["value"]
-    if samples.sums is not None or value is None or len(samples.scores) * repeats != score["n"]:
+    if (
+        samples.sums is not None
+        or samples.parts is not None
+        or value is None
+        or len(samples.scores) * repeats != score["n"]
+    ):
         return
     mean = math.fsum(samples.scores) / max(len(samples.scores), 1)
     if not _close(mean * scale_in(samples, score), value):
@@ -106,7 +116,8 @@ def paired(base: Samples, new: Samples) -> Paired:
 
 
 def _part(samples: Samples, places: Indices) -> Samples:
-    return Samples({}, samples.scores[places], None if samples.sums is None else samples.sums[places])
+    sums = None if samples.sums is None else samples.sums[places]
+    return Samples({}, samples.scores[places], sums, None if samples.parts is None else samples.parts[places])
 
 
 def per_cluster(values: Floats, groups: Indices) -> Floats:

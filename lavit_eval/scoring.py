@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -175,10 +176,9 @@ def _of_samples(
     """Return the score of a metric of samples and note each one's part of it."""
     from lavit_eval.statistics import categories, interval, total_value
 
+    parts = _parts(metric, measured)
     for place, (index, record) in enumerate(zip(rows, measured.per_sample, strict=False)):
-        # What is no mean of the samples' scores can be compared with another run by its sums alone.
-        sums = {"sums": measured.rows[place].tolist()} if hasattr(metric, "reduce") else {}
-        records[index][name] = {**record, **sums}
+        records[index][name] = {**record, **({} if parts is None else parts[place])}
     samples = [ground.scored[index].sample for index in rows]
     found = interval(measured, [sample.cluster for sample in samples], bounds=metric.bounds)
     return Score(
@@ -195,6 +195,25 @@ def _of_samples(
         repeats=_per_repeat(measured, [ground.scored[index].repeat for index in rows], ground.repeats),
         details=dict(measured.details),
     )
+
+
+def _parts(metric: Any, measured: Measured) -> list[dict[str, JSON]] | None:
+    """Return what another run is compared by, of each sample of a metric that is no mean of their scores.
+
+    `sums` where the metric can turn sums into a value again; else `part`, the sample's jackknife pseudo-value, whose
+    mean is the value up to its bias (Efron and Tibshirani 1993, chapter 11.5).
+    """
+    from lavit_eval.statistics import scale_of_mean
+
+    if hasattr(metric, "reduce"):
+        return [{"sums": row} for row in measured.rows.tolist()]
+    if not len(measured.rows) or scale_of_mean(measured, measured.rows) is not None:
+        return None
+    count, total = len(measured.rows), measured.rows.sum(axis=0)
+    whole, without = float(measured.reduce(total)), measured.reduce(total - measured.rows)
+    # Without the only sample of a subset the value is undefined: what that sample is worth cannot be said.
+    known = [one if math.isfinite(one) else whole for one in without.tolist()]
+    return [{"part": count * whole - (count - 1) * one} for one in known] if math.isfinite(whole) else None
 
 
 def _score_of_features(name: str, metric: Any, ground: _Ground, records: list[dict[str, JSON]]) -> Score:
@@ -284,7 +303,5 @@ def _per_repeat(measured: Any, of: Sequence[int], repeats: int) -> tuple[float |
 
 
 def _finite(value: Any) -> float | None:
-    import math
-
     number = float(value)
     return number if math.isfinite(number) else None

@@ -291,7 +291,7 @@ def _clustered(measured: Measured, clusters: Sequence[str], bounds: Bounds | Non
     plain = float(measured.reduce(sums.sum(axis=0)))
     estimate = plain if measured.value is None else float(measured.value)
     shift = estimate - plain if measured.value is not None and math.isfinite(plain) else 0.0
-    scale = _scale_of_mean(measured, rows)
+    scale = scale_of_mean(measured, rows)
     is_proportion = scale == 100.0 and rows[:, 0].min() >= 0 and rows[:, 0].max() <= 1
     return _Clustered(
         sums=sums,
@@ -303,7 +303,7 @@ def _clustered(measured: Measured, clusters: Sequence[str], bounds: Bounds | Non
     )
 
 
-def _scale_of_mean(measured: Measured, rows: Floats) -> float | None:
+def scale_of_mean(measured: Measured, rows: Floats) -> float | None:
     """Return s where the metric is s times the plain mean of column 0 (rows [score, 1]), else None."""
     if measured.value is not None or rows.shape[1] != 2 or not (rows[:, 1] == 1).all():
         return None

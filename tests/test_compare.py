@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
+from lavit_eval import registry
 from lavit_eval.cli import main
 from lavit_eval.compare import CompareOptions, RunComparison, compare_runs
 from lavit_eval.compare_sides import open_side
 from lavit_eval.errors import UsageError
 from lavit_eval.gate import exit_code, failures
+from lavit_eval.metrics.protocol import Measured
+from lavit_eval.sample import Sample
 from lavit_eval.thresholds import Thresholds
 from tests.compare_world import QUESTIONS, VIDEOS, made_run
 from tests.film_world import film_task, score_films, write_benchmark, write_media
@@ -432,3 +437,39 @@ def test_a_task_without_its_fields_is_a_sentence(tmp_path: Path, capsys: pytest.
     _edited(tmp_path / "out" / "runs" / "base", "scores.json", '"made_qa": {', '"strange": {')
     assert code(tmp_path, new="base") == 2
     assert "the scores of strange are damaged" in capsys.readouterr().err
+
+
+class Harmonic:
+    """A made metric that is no mean and cannot turn stored sums into a value: 2 r / (r + n) of r right among n."""
+
+    version, higher_is_better, unit, bounds = 1, True, "percent", (0.0, 100.0)
+
+    def skipped_because(self) -> None:
+        return None
+
+    def measure(self, samples: Sequence[Sample], texts: Sequence[str]) -> Measured:
+        right = [float(text == sample.references[0]) for sample, text in zip(samples, texts, strict=True)]
+        rows = np.stack([np.array(right), np.ones(len(right))], axis=1)
+        return Measured(
+            rows,
+            lambda sums: 200.0 * sums[..., 0] / (sums[..., 0] + sums[..., 1]),
+            per_sample=[{"score": one} for one in right],
+        )
+
+
+def test_a_metric_that_is_no_mean_is_compared_by_pseudo_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.BUILT_IN["metric"], "harmonic", "tests.test_compare:Harmonic")  # type: ignore[arg-type]
+    registry.targets.cache_clear()
+    fields = {"metrics": ["harmonic"], "primary": "harmonic"}
+    made_run(tmp_path, "base", **fields)
+    made_run(tmp_path, "new", one_wrong, **fields)
+    found = compared(tmp_path).tasks[0]
+    assert (found.base, found.new) == (100.0, pytest.approx(200 * 36 / 84))
+    assert found.test is not None
+    # The jackknife's estimate differs from the value by its bias alone.
+    assert found.test.drop == pytest.approx(100 - 200 * 36 / 84, abs=0.3)
+    assert found.test.p == 1 / 2**VIDEOS
+    assert found.is_regression
+    assert main(["baseline", "accept", "base", "--output-dir", str(tmp_path / "out")]) == 0
+    assert compared(tmp_path, base="nightly").tasks[0].test == found.test
+    registry.targets.cache_clear()
