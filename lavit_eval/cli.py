@@ -107,6 +107,10 @@ def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
         from lavit_eval.listing import list_runs
 
         return list_runs(options.output_dir)
+    if options.command == "reproduce":
+        from lavit_eval.running import show_reproduction
+
+        return show_reproduction(options)
     if options.command == "leaderboard":
         from lavit_eval.running import show_leaderboard
 

@@ -41,10 +41,25 @@ def build_parser() -> Parser:
         "runs", nargs="*", type=Path, metavar="RUN", help="run folders (default: all under the output folder)"
     )
     _add_output(board)
+    _add_reproduce(commands)
     _add_runs(commands)
     _add_weights(commands)
     _add_checkpoint(commands)
     return parser
+
+
+def _add_reproduce(commands: argparse._SubParsersAction[Parser]) -> None:
+    again = commands.add_parser("reproduce", help="published numbers beside measured ones, and what was left open")
+    again.add_argument(
+        "what",
+        nargs="*",
+        metavar="TABLE|SUITE|TASK RUN",
+        help="e.g. table4, then run folders or ids (default: all numbers, all finished runs)",
+    )
+    again.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
+    again.add_argument("--json", type=Path, metavar="FILE", help="write all digits as JSON")
+    _add_output(again)
+    _add_task_dir(again)
 
 
 def _add_runs(commands: argparse._SubParsersAction[Parser]) -> None:

@@ -17,6 +17,7 @@ from lavit_eval.preparation import bytes_per_response
 from lavit_eval.progress import progress_on
 from lavit_eval.prospect import RunOptions, foresee
 from lavit_eval.pruning import Keep, prune
+from lavit_eval.registry import Catalogue
 from lavit_eval.runs import Run, all_runs, open_run
 from lavit_eval.wanted import runs_asked_for
 
@@ -176,3 +177,32 @@ def show_leaderboard(folders: Sequence[Path], output: Path) -> int:
     print_table([document for run in chosen for document in documents_of(run)])
     write_board(output)
     return 0
+
+
+def show_reproduction(options: argparse.Namespace) -> int:
+    """Print published numbers beside those of runs, and write them where asked for."""
+    from lavit_eval.files import write_atomic, write_json
+    from lavit_eval.reproduce import as_json, claims, reproduce
+    from lavit_eval.reproduction_tables import render_markdown, render_terminal
+
+    catalogue = Catalogue(options.task_dir)
+    what, named = _what_and_runs(options.what, options.output_dir)
+    suites = {name: catalogue.suite(name).tasks for name in sorted(catalogue.suite_files)}
+    runs = [find_run(Path(name), options.output_dir) for name in named] or latest_runs(all_runs(options.output_dir))
+    documents = [document for run in runs for document in documents_of(run)]
+    findings = reproduce(claims(what, suites), documents)
+    width = shutil.get_terminal_size((120, 24)).columns
+    print(render_terminal(findings, max(width, 80)), end="")
+    if options.markdown:
+        write_atomic(options.markdown, render_markdown(findings).encode())
+    if options.json:
+        write_json(options.json, as_json(findings))
+    return 0
+
+
+def _what_and_runs(given: Sequence[str], output: Path) -> tuple[str | None, Sequence[str]]:
+    """Take apart the words of `reproduce`: the first one names numbers, unless it is a run."""
+    if not given:
+        return None, ()
+    first = any((folder / "manifest.json").is_file() for folder in (Path(given[0]), output / "runs" / given[0]))
+    return (None, given) if first else (given[0], given[1:])

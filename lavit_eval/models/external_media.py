@@ -132,7 +132,7 @@ def _in_list(listing: Path) -> dict[Key, Path]:
         with open(listing, encoding="utf-8-sig", newline="") as stream:
             rows = csv.DictReader(stream)
             names = rows.fieldnames or []
-            if not {"id", "path"} <= set(names) or not set(names) <= set(COLUMNS):
+            if not {"id", "path"} <= set(names) <= set(COLUMNS) or len(set(names)) < len(names):
                 raise UsageError(
                     f"{listing}:1: the columns must be id,path (and repeat, where there are several), not "
                     f"{','.join(names) or 'nothing'}; mend the first line."
