@@ -114,7 +114,7 @@ def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
     if options.command == "leaderboard":
         from lavit_eval.running import show_leaderboard
 
-        return show_leaderboard(options.runs, options.output_dir)
+        return show_leaderboard(options)
     if options.command in ("score", "sweep", "selfcheck"):
         return _dispatch_scoring(options, given)
     from lavit_eval import running

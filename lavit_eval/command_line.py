@@ -40,7 +40,13 @@ def build_parser() -> Parser:
     board.add_argument(
         "runs", nargs="*", type=Path, metavar="RUN", help="run folders (default: all under the output folder)"
     )
+    board.add_argument("--latex", type=Path, metavar="FILE", help="write a booktabs table")
+    board.add_argument("--html", type=Path, metavar="FILE", help="write a page of its own")
+    board.add_argument("--model-index", type=Path, metavar="FILE", help="write a hub model card's metadata")
+    board.add_argument("--lmms-eval", type=Path, metavar="FILE", help="write one run's scores in lmms-eval's form")
+    board.add_argument("--published", action="store_true", help="LaTeX and HTML: the numbers of all published models")
     _add_output(board)
+    _add_task_dir(board)
     _add_reproduce(commands)
     _add_runs(commands)
     _add_weights(commands)

@@ -278,8 +278,13 @@ class Workshop:
 
 
 def _product_item(one: Product, need: Need) -> Item:
-    partner = one.made.source if need.role == "pair" else None
-    return Item(one.sample.id, str(one.made.response.medium_digest), one.made.path, partner=partner)
+    response, content = one.made.response, str(one.made.response.medium_digest)
+    if need.role != "pair":
+        return Item(one.sample.id, content, one.made.path)
+    # Two equal reconstructions may have different sources, which the journal knows by what was taken from them.
+    source = [response.digests.get(name) for name in ("keyframes", "motion")]
+    digest = digest_json([content, one.sample.id, source])
+    return Item(one.sample.id, digest, one.made.path, content=content, partner=one.made.source)
 
 
 def _digest(path: Path) -> str:

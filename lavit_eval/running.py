@@ -164,8 +164,9 @@ def prune_run(named: Path, output: Path, keep: Keep) -> int:
     return 0
 
 
-def show_leaderboard(folders: Sequence[Path], output: Path) -> int:
-    """Write and print the leaderboard over finished runs."""
+def show_leaderboard(options: argparse.Namespace) -> int:
+    """Write and print the leaderboard over finished runs, and export it where asked for."""
+    folders, output = options.runs, options.output_dir
     chosen = [find_run(folder, output) for folder in folders] if folders else latest_runs(all_runs(output))
     unfinished = [found.id for found in chosen if not found.scores_path.is_file()]
     if unfinished or not chosen:
@@ -176,7 +177,31 @@ def show_leaderboard(folders: Sequence[Path], output: Path) -> int:
         )
     print_table([document for run in chosen for document in documents_of(run)])
     write_board(output)
+    _export(options, chosen)
     return 0
+
+
+def _export(options: argparse.Namespace, chosen: Sequence[Run]) -> None:
+    if not any((options.latex, options.html, options.model_index, options.lmms_eval)):
+        return
+    from lavit_eval.files import write_atomic, write_json
+    from lavit_eval.leaderboard import rows
+    from lavit_eval.leaderboard_exports import lmms_results, model_index, render_html, render_latex
+
+    table = rows([document for run in chosen for document in documents_of(run)])
+    if options.latex:
+        write_atomic(options.latex, render_latex(table, options.published).encode())
+    if options.html:
+        write_atomic(options.html, render_html(table, options.published).encode())
+    if options.model_index:
+        catalogue = Catalogue(options.task_dir)
+        known = {row.task for row in table} & set(catalogue.task_files)
+        kinds = {name: catalogue.task(name).kind for name in known}
+        write_atomic(options.model_index, model_index(table, kinds).encode())
+    if options.lmms_eval:
+        if len(chosen) != 1:
+            raise UsageError(f"--lmms-eval writes the scores of one run, not of {len(chosen)}; name the run.")
+        write_json(options.lmms_eval, lmms_results(chosen[0].scores() or {}))
 
 
 def show_reproduction(options: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ import torch
 import yaml
 
 from lavit_eval.cli import main
+from lavit_eval.digests import digest_file
 from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.evaluate import evaluate
 from lavit_eval.features.equipment import Equipment
@@ -331,3 +332,27 @@ def test_a_kill_while_features_are_extracted_loses_one_at_most(
 def test_shipped_protocols_are_named_in_a_sentence_of_their_own() -> None:
     assert load_protocol("video-lavit").real is not None
     assert load_protocol("freenoise").real is None
+
+
+def test_equal_reconstructions_of_different_sources_have_distances_of_their_own(tmp_path: Path) -> None:
+    from lavit_eval.feature_scoring import Product, Workshop
+    from lavit_eval.metrics.protocol import Made
+    from lavit_eval.preparation import PreparedTask
+    from lavit_eval.progress import Silence
+    from lavit_eval.sample import Response, Sample
+
+    products = []
+    for name, level in (("black", 0), ("white", 255)):
+        made = tmp_path / f"{name}.mkv"
+        write_lossless(made, np.full((2, 32, 32, 3), 128, np.uint8), 6)
+        write_lossless(made.with_suffix(".source.mkv"), np.full((2, 32, 32, 3), level, np.uint8), 6)
+        digests = {"keyframes": name, "motion": "none"}
+        response = Response(name, 0, "answered", medium=str(made), medium_digest=digest_file(made), digests=digests)
+        products.append(Product(Sample(name, (), "", ()), 0, Made(made, response)))
+    assert products[0].made.response.medium_digest == products[1].made.response.medium_digest
+    task = Catalogue().task("video_reconstruction_demo")
+    samples = tuple(one.sample for one in products)
+    prepared = PreparedTask(task, samples, frozenset({"black", "white"}), "p", "a", "d", (), {})
+    workshop = Workshop(prepared, products, 1, tmp_path / "run", Equipment(), Silence())
+    black, white = (record["score"] for record in workshop.compare("lpips").measured[0].per_sample)
+    assert black != white

@@ -18,7 +18,7 @@ FLOORS = [
     {"wanted"},
     {"sweep"},
     {"rescoring", "selfcheck", "demo", "pruning"},
-    {"evaluate", "leaderboard", "reproduction_tables"},
+    {"evaluate", "leaderboard", "reproduction_tables", "leaderboard_exports"},
     {"reproduce"},
     {"open_points"},
     {"scoring", "claiming"},

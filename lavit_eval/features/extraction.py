@@ -183,5 +183,5 @@ def _check_unchanged(item: Item, need: Need) -> None:
         found = cached_digest(item.path)
     except OSError as error:
         raise MediumError(f"{item.path} cannot be read: {error.strerror}.") from error
-    if found != item.digest:
+    if found != (item.content or item.digest):
         raise MediumError(f"{item.path} is not the file that it was when it was made or first read.")

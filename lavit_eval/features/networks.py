@@ -67,7 +67,7 @@ def weights_at_hand(protocol: FeatureProtocol, equipment: Equipment) -> FoundWei
         return None
     found = require(protocol.weights, equipment.weights_dir, equipment.trusted)
     wanted = protocol.weights_digest
-    if wanted is None or wanted in (f"sha256:{found.sha256}", f"git:{git_blob_id(found.path)}"):
+    if wanted in (None, f"sha256:{found.sha256}") or wanted == f"git:{git_blob_id(found.path)}":
         return found
     # Of a published file, `found.trusted` says nothing: it needs no trust, but for a protocol that names another.
     if found.trusted or found.path.resolve() in equipment.trusted:

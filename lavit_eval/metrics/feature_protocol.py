@@ -157,6 +157,12 @@ class FeatureProtocol(BaseModel):
             raise ValueError(f"equal_counts, but {self.real.videos} real and {self.generated.videos} generated videos")
         if (self.splits is not None) != (self.network == "c3d"):
             raise ValueError("splits belong to c3d, and only to it")
+        if self.shuffle_seed is not None and self.network != "c3d":
+            raise ValueError("shuffle_seed belongs to c3d")
+        if self.span is not None and self.span < (self.frames or 1):
+            raise ValueError(f"a span of {self.span} frames has no room for a clip of {self.frames}")
+        if self.real is not None and self.covariance_ddof is None:
+            raise ValueError("a distance from a real set needs a covariance_ddof")
         if self.compute_dtype != "float32" and self.network != "i3d":
             raise ValueError(f"compute_dtype {self.compute_dtype} is for i3d only")
 

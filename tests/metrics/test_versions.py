@@ -10,18 +10,26 @@ import pytest
 from lavit_eval.digests import digest_json
 from lavit_eval.metrics.bleu import Bleu1, Bleu2, Bleu3, Bleu4
 from lavit_eval.metrics.cider import Cider
+from lavit_eval.metrics.clip_similarity import ClipsimFrameConsistency, ClipsimVitb16, ClipsimVitb32
 from lavit_eval.metrics.exact_match import ExactMatch
+from lavit_eval.metrics.feature_metric import FeatureMetric, FeatureRows, Need, SetMeasured
+from lavit_eval.metrics.feature_protocol import load_protocol
 from lavit_eval.metrics.fidelity import Psnr, Ssim
+from lavit_eval.metrics.image_distance import FidClip, FidClipByFrame, FidInception, FidInceptionBestOf4
 from lavit_eval.metrics.java import missing_java
 from lavit_eval.metrics.meteor import Meteor
+from lavit_eval.metrics.perceptual_distance import Lpips
 from lavit_eval.metrics.protocol import FileMetric, Made, Metric
 from lavit_eval.metrics.rouge import RougeL
+from lavit_eval.metrics.video_distance import Fvd, FvdFirstLast, Kvd, KvdFirstLast
+from lavit_eval.metrics.video_inception_score import IsC3d, IsC3dOneSplit
 from lavit_eval.metrics.vqa_accuracy import TextvqaAccuracy, VqaAccuracy, VqaAccuracyLavit
 from lavit_eval.metrics.well_formed import WellFormed
 from lavit_eval.registry import BUILT_IN
 from lavit_eval.sample import Response, Sample
 from lavit_eval.video.lossless import write_lossless
 from tests.metrics.captions import TEXTS, samples, total
+from tests.metrics.rows import normal, rows
 
 ANSWERS = ["Yes.", "two dogs", "it is a T-shirt, 1,000", "", "a man", "6:30", "isnt", "dog's", "Im", "5...", "(cat)"]
 PEOPLE = [
@@ -51,8 +59,61 @@ FILE_KNOWN: dict[type[FileMetric], tuple[int, str]] = {
 }
 
 
+FEATURE_KNOWN: dict[type[FeatureMetric], tuple[int, str]] = {
+    Fvd: (1, "3a747ff44241514f"),
+    FvdFirstLast: (1, "530b170d575cd8f7"),
+    Kvd: (1, "2a1bd50f32a6239c"),
+    KvdFirstLast: (1, "fbb1a0be59124402"),
+    FidClip: (1, "56a5ba66933aa99b"),
+    FidClipByFrame: (1, "be840cf19e1f9ec8"),
+    FidInception: (1, "bfa813da9c84b6f4"),
+    FidInceptionBestOf4: (1, "8faeab78e3666332"),
+    IsC3d: (1, "abc9865a85a2869f"),
+    IsC3dOneSplit: (1, "007ba88a42bc41c7"),
+    ClipsimVitb16: (1, "5be4911b423e1106"),
+    ClipsimVitb32: (1, "5be4911b423e1106"),
+    ClipsimFrameConsistency: (1, "a9a03310b965b690"),
+    Lpips: (1, "4ce7a67bdfb33264"),
+}
+
+
+def features_of(name: str, need: Need, repeats: int) -> FeatureRows:
+    """Made features of 60 samples in 20 groups, as the need's network shapes them."""
+    count, seed = 60, int(digest_json([name, need.role, need.protocol.network])[:8], 16)
+    asked = repeats if need.role == "made" else 1
+    if need.role == "caption":
+        return rows(
+            np.concatenate([normal(seed, count, 8)] * repeats), np.tile(np.arange(count) % 20, repeats), repeats
+        )
+    shapes = {"i3d": (9,), "c3d": (7,), "clip": (3, 8), "inception": (1, 8), "lpips": (3,)}
+    drawn = normal(seed, asked * count, *shapes[need.protocol.network], shift=0.3 * (need.role == "made"))
+    if need.protocol.network == "c3d":
+        exponents = np.exp(drawn.astype(np.float64))
+        drawn = (exponents / exponents.sum(axis=1, keepdims=True)).astype(np.float32)
+    return rows(drawn, np.tile(np.arange(count) % 20, asked), asked)
+
+
+@pytest.mark.parametrize("kind", list(FEATURE_KNOWN), ids=lambda kind: kind.__name__)
+def test_the_version_belongs_to_the_output_of_features(kind: type[FeatureMetric]) -> None:
+    protocol = load_protocol(kind.default_protocol)
+    repeats = 4 if kind.chooses_among_repeats else 1
+    gathered = {name: features_of(name, need, repeats) for name, need in kind().needs(protocol).items()}
+    measured = kind().measure_features(protocol, gathered)
+    if isinstance(measured, SetMeasured):
+        values = [measured.value, *measured.left_out]
+        assert len(values) == 21
+    else:
+        values = [total(measured), *(float(record["score"]) for record in measured.per_sample)]
+        assert len(values) == 61
+    assert kind.bounds is None or all(kind.bounds[0] <= value <= kind.bounds[1] for value in values)
+    found = (kind.version, digest_json([f"{value:.7g}" for value in values])[:16])
+    assert found == FEATURE_KNOWN[kind], (
+        f"{kind.__name__} gives other values: raise its version and record {found} here"
+    )
+
+
 def test_every_metric_is_watched() -> None:
-    watched = {f"{kind.__module__}:{kind.__name__}" for kind in (*KNOWN, *FILE_KNOWN)}
+    watched = {f"{kind.__module__}:{kind.__name__}" for kind in (*KNOWN, *FILE_KNOWN, *FEATURE_KNOWN)}
     assert set(BUILT_IN["metric"].values()) <= watched
 
 
