@@ -14,6 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lavit_eval.digests import digest_json
 from lavit_eval.errors import UsageError
 from lavit_eval.files import write_atomic
 from lavit_eval.files import write_json as write_json_file
@@ -203,12 +204,18 @@ def _rows_of(document: Mapping[str, Any]) -> Iterable[Row]:
                 higher_is_better=score["higher_is_better"],
                 unit=score["unit"],
                 protocol=score.get("protocol") or scored["protocol"],
-                data=scored["data"],
+                data=_data_of(scored, score),
                 labels=own,
                 repeats=tuple(score.get("repeats") or ()),
                 skipped=score.get("skipped"),
                 paper=paper,
             )
+
+
+def _data_of(scored: Mapping[str, Any], score: Mapping[str, Any]) -> str:
+    """Return the digest of what a score is about: the task's data, with what was in its real set where it has one."""
+    real_set = (score.get("recipe") or {}).get("real_set")
+    return digest_json([scored["data"], real_set]) if real_set else str(scored["data"])
 
 
 def _ranked(group: Sequence[Row]) -> list[Row]:

@@ -119,7 +119,8 @@ def _content_digest(path: str, task: str, option: str) -> str:
         return digest_file(Path(path))
     except OSError as error:
         raise UsageError(
-            f"{path}, which the option {option} of {task} names, cannot be read ({error.strerror}); mend the task."
+            f"{Path(path).absolute()}, which the option {option} of {task} names, cannot be read ({error.strerror}); "
+            "mend the path in the task (a relative one begins at the current folder)."
         ) from error
 
 

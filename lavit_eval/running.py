@@ -79,6 +79,8 @@ def conclude(outcomes: Sequence[Outcome], output: Path, again: str = RETRY) -> i
         print(f'The reasons stand in scores.json under "failures"; {again}', file=sys.stderr)
     held_back = [
         f"{metric} of {task} is held back ({score['skipped']})"
+        if score["value"] is None
+        else f"{metric} of {task} is over {score['n']} of {scores['n']} samples"
         for outcome in outcomes
         for task, scores in outcome.scores["tasks"].items()
         for metric, score in scores["metrics"].items()
@@ -87,8 +89,11 @@ def conclude(outcomes: Sequence[Outcome], output: Path, again: str = RETRY) -> i
     for line in held_back:
         print(line, file=sys.stderr)
     if held_back:
-        again = f"lavit-eval score {outcomes[0].run.folder}"
-        print(f'The reasons stand in scores.json ("without_features"); then score again: {again}', file=sys.stderr)
+        print(
+            'The reasons stand in scores.json ("failures", "without_features"); mend them and repeat the command, '
+            "or take what is there: with --allow-partial",
+            file=sys.stderr,
+        )
     return 3 if failed or held_back else 0
 
 

@@ -83,6 +83,8 @@ def load_network(protocol: FeatureProtocol, equipment: Equipment) -> FeatureNetw
     found = weights_at_hand(protocol, equipment)
     if found is None:
         return _Demo(protocol)
+    if problem := device_problem(equipment.device):
+        raise UsageError(problem)
     device, trust = equipment.device, not found.published
     if protocol.network == "i3d":
         return _I3d(protocol, found, device, trust)
@@ -94,6 +96,16 @@ def load_network(protocol: FeatureProtocol, equipment: Equipment) -> FeatureNetw
         antialias = protocol.resize == "inception_antialias"
         return _Inception(protocol, Inception(found.path, device, trust, antialias))
     return _Lpips(protocol, Lpips(found.path, device, trust))
+
+
+def device_problem(device: str) -> str | None:
+    """Return why nothing can be computed on a device; None where it can."""
+    if not device.startswith("cuda"):
+        return None
+    number = int(device.partition(":")[2] or 0)
+    if torch.cuda.is_available() and number < torch.cuda.device_count():
+        return None
+    return f"--device {device}: this machine has {torch.cuda.device_count()} such devices; choose another, or cpu."
 
 
 class _Network:

@@ -217,4 +217,10 @@ def load_protocol(name: str) -> FeatureProtocol:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole"
         raise UsageError(f"{path}: {where}: {first['msg']}.") from error
+    shipped = path.parent == FOLDER or found.protocol not in names()
+    if not shipped and found.fingerprint() != load_protocol(found.protocol).fingerprint():
+        raise UsageError(
+            f"{path}: protocol: {found.protocol} is the name of a shipped protocol that differs from this one; "
+            "give yours a name of its own."
+        )
     return found

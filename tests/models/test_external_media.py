@@ -163,11 +163,13 @@ def test_copies_are_named_unless_they_are_allowed(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"a.mp4")
     (tmp_path / "e.mp4").write_bytes(b"b.mp4")
     (problem,) = External.preflight(options(tmp_path))
-    assert problem.startswith("3 files are copies of others (first: a.mp4 and c.mp4);")
+    assert problem.startswith("3 of the files are copies of others (first: a.mp4 and c.mp4);")
     assert problem.endswith("--allow-partial")
     assert External.preflight(options(tmp_path, copies="allowed")) == []
     twice = listing(tmp_path / "list.csv", [("id", "path"), ("x", "a.mp4"), ("y", "a.mp4")])
-    assert External.preflight(options(twice))[0].startswith("1 files are copies of others (first: a.mp4 and a.mp4)")
+    assert External.preflight(options(twice))[0].startswith(
+        "1 of the files are copies of others (first: a.mp4 and a.mp4)"
+    )
 
 
 def test_a_file_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,8 +254,9 @@ def test_media_and_answers_are_kept_apart(tmp_path: Path) -> None:
     for kind in ("answer", "caption", "reconstruct_video"):
         (problem,) = External.preflight(options(tmp_path, kind))  # type: ignore[arg-type]
         assert problem.startswith(f"The task asks for '{kind}'; give")
-    for kind in ("generate_image", "generate_video"):
-        assert External.preflight(options(tmp_path, kind)) == []  # type: ignore[arg-type]
+    assert External.preflight(options(tmp_path, "generate_video")) == []
+    (problem,) = External.preflight(options(tmp_path, "generate_image"))
+    assert problem.startswith("The task makes images, but 1 files are none")
     (tmp_path / "answers.jsonl").write_text('{"sample_id": "a", "text": "x"}\n')
     answers = ModelOptions(arguments={"answers": str(tmp_path / "answers.jsonl")}, kinds=frozenset({"generate_video"}))
     assert External.preflight(answers) == ["The task asks for 'generate_video'; give --media DIR."]
