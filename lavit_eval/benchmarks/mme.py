@@ -34,9 +34,10 @@ INSTRUCTION = "Please answer yes or no."
 class Mme:
     """MME, split `test`: 1,187 images with two questions each, one to be answered with Yes, one with No.
 
-    Sample ids are subtask/image#line; categories are `subtask` and `area` (perception, cognition). Two subtasks hold
-    images of equal names, so that an image is known by both. The sentence "Please answer yes or no." is taken off the
-    questions' ends, as LLaVA and lmms-eval do; a task's prompt may bring it back.
+    Sample ids are subtask/image#line, the image without its extension; categories are `subtask` and `area`
+    (perception, cognition). Two subtasks hold images of equal names, so that an image is known by both. The sentence
+    "Please answer yes or no." is taken off the questions' ends, as LLaVA and lmms-eval do; a task's prompt may bring it
+    back.
     """
 
     version: ClassVar[int] = 1
@@ -112,4 +113,6 @@ def read_pair(path: Path) -> list[tuple[int, str, str]]:
 def sample_of(medium: Medium, line: int, question: str, answer: str, subtask: str, area: str) -> Sample:
     """Return the sample of one question."""
     asked = question.removesuffix(INSTRUCTION).rstrip()
-    return Sample(f"{medium.name}#{line}", (medium,), asked, (answer,), {"subtask": subtask, "area": area})
+    return Sample(
+        f"{subtask}/{Path(medium.name).stem}#{line}", (medium,), asked, (answer,), {"subtask": subtask, "area": area}
+    )

@@ -18,13 +18,13 @@ def test_both_styles(tmp_path: Path) -> None:
     found = Mme().read(tmp_path, "test")
     assert len(found.samples) == 28
     samples = {sample.id: sample for sample in found.samples}
-    flat, split = samples["existence/0001.png#1"], samples["posters/0001.jpg#2"]
+    flat, split = samples["existence/0001#1"], samples["posters/0001#2"]
     assert flat.question == "Is there a goat in this image?"
     assert (flat.references, split.references) == (("Yes",), ("No",))
     assert flat.categories == {"subtask": "existence", "area": "perception"}
     assert Path(flat.media[0].path) == tmp_path / RELEASE / "existence" / "0001.png"
     assert Path(split.media[0].path) == tmp_path / RELEASE / "posters" / "images" / "0001.jpg"
-    assert samples["code_reasoning/0001.png#1"].categories["area"] == "cognition"
+    assert samples["code_reasoning/0001#1"].categories["area"] == "cognition"
     assert len(found.annotations) == 14
 
 
@@ -54,6 +54,7 @@ def test_a_missing_image_is_expected_beside_its_text(tmp_path: Path) -> None:
     absent = [sample for sample in Mme().read(tmp_path, "test").samples if sample.categories["subtask"] == "count"]
     assert len(absent) == 2
     assert Path(absent[0].media[0].path).parent == tmp_path / RELEASE / "count"
+    assert [sample.id for sample in absent] == ["count/0001#1", "count/0001#2"]
 
 
 def test_files_that_a_mac_leaves_are_no_questions(tmp_path: Path) -> None:

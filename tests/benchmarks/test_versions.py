@@ -62,7 +62,7 @@ KNOWN = {
     "mscoco_t2i": (1, "1b26e3eb72d07e15"),
     "evalcrafter": (1, "68931b89964beec7"),
     "pope": (1, "204c87ea8d9e9b0d"),
-    "mme": (1, "c8c84a1d0044c277"),
+    "mme": (1, "5e25a3d39edaeb41"),
     "scienceqa_img": (1, "6929e92d362bc881"),
     "gqa": (1, "67866e0c847a518f"),
     "okvqa": (1, "7937674cba49b1e0"),
