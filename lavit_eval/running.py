@@ -67,6 +67,7 @@ def conclude(outcomes: Sequence[Outcome], output: Path, again: str = RETRY) -> i
     """Print the table of runs, write the leaderboard, and say what is missing; return the exit code."""
     print_table([outcome.scores for outcome in outcomes])
     write_board(output)
+    _say_submissions(outcomes)
     failed = [
         f"{task}: {scores['failed'] + scores['skipped']} of {scores['n']} responses are missing ({outcome.run.id})"
         for outcome in outcomes
@@ -95,6 +96,16 @@ def conclude(outcomes: Sequence[Outcome], output: Path, again: str = RETRY) -> i
             file=sys.stderr,
         )
     return 3 if failed or held_back else 0
+
+
+def _say_submissions(outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        for task, scores in outcome.scores["tasks"].items():
+            submission = scores.get("submission")
+            if submission is not None:
+                written = outcome.run.folder / submission["file"] if submission["file"] else None
+                said = f"none is written, {submission['reason']}" if written is None else written
+                print(f"Submission of {task}: {said}", file=sys.stderr)
 
 
 def print_table(documents: Sequence[Mapping[str, Any]]) -> None:

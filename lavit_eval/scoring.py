@@ -17,6 +17,7 @@ from lavit_eval.recipes import needs_features
 from lavit_eval.registry import find
 from lavit_eval.runs import Run
 from lavit_eval.sample import JSON, Response, Sample, Score
+from lavit_eval.submissions import write_submission
 from lavit_eval.task import Task
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def score_task(
         "primary": task.primary,
         "responses": responses_digest(entries),
         "metrics": metrics,
+        **({"submission": write_submission(prepared, entries, run)} if task.submission else {}),
     }
 
 

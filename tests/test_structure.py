@@ -22,7 +22,7 @@ FLOORS = [
     {"reproduce"},
     {"open_points"},
     {"scoring", "claiming"},
-    {"feature_scoring"},
+    {"feature_scoring", "submissions"},
     {"prospect"},
     {"preparation"},
     {"recipes"},

@@ -11,14 +11,25 @@ from lavit_eval.digests import digest_json
 from lavit_eval.metrics.bleu import Bleu1, Bleu2, Bleu3, Bleu4
 from lavit_eval.metrics.cider import Cider
 from lavit_eval.metrics.clip_similarity import ClipsimFrameConsistency, ClipsimVitb16, ClipsimVitb32
-from lavit_eval.metrics.exact_match import ExactMatch
+from lavit_eval.metrics.exact_match import ExactMatch, ExactMatchGqa
 from lavit_eval.metrics.feature_metric import FeatureMetric, FeatureRows, Need, SetMeasured
 from lavit_eval.metrics.feature_protocol import load_protocol
 from lavit_eval.metrics.fidelity import Psnr, Ssim
 from lavit_eval.metrics.image_distance import FidClip, FidClipByFrame, FidInception, FidInceptionBestOf4
 from lavit_eval.metrics.java import missing_java
 from lavit_eval.metrics.meteor import Meteor
+from lavit_eval.metrics.mme import MmeCognition, MmeCognitionLmmsEval, MmePerception, MmePerceptionLmmsEval
+from lavit_eval.metrics.option_accuracy import Accuracy, AccuracyFirstLetter, CircularAccuracy
 from lavit_eval.metrics.perceptual_distance import Lpips
+from lavit_eval.metrics.pope import (
+    PopeAccuracy,
+    PopeAccuracyStrict,
+    PopeF1,
+    PopeF1Strict,
+    PopePrecision,
+    PopeRecall,
+    PopeYesRatio,
+)
 from lavit_eval.metrics.protocol import FileMetric, Made, Metric
 from lavit_eval.metrics.rouge import RougeL
 from lavit_eval.metrics.video_distance import Fvd, FvdFirstLast, Kvd, KvdFirstLast
@@ -29,6 +40,7 @@ from lavit_eval.registry import BUILT_IN
 from lavit_eval.sample import Response, Sample
 from lavit_eval.video.lossless import write_lossless
 from tests.metrics.captions import TEXTS, samples, total
+from tests.metrics.choices import choice_set, mme_set, pope_set
 from tests.metrics.rows import normal, rows
 
 ANSWERS = ["Yes.", "two dogs", "it is a T-shirt, 1,000", "", "a man", "6:30", "isnt", "dog's", "Im", "5...", "(cat)"]
@@ -42,6 +54,21 @@ KNOWN: dict[type[Metric], tuple[int, str]] = {
     VqaAccuracy: (1, "94df91ec4574997d"),
     VqaAccuracyLavit: (1, "c741d8586242a377"),
     TextvqaAccuracy: (1, "a330d5648a57bf81"),
+    ExactMatchGqa: (1, "d90f1f04dc50a1d8"),
+    MmePerception: (1, "0c8bf50a52e9b33b"),
+    MmeCognition: (1, "f3788446b939253a"),
+    MmePerceptionLmmsEval: (1, "fa5564805f8c5644"),
+    MmeCognitionLmmsEval: (1, "6578d07c6e63ea7c"),
+    Accuracy: (1, "9c4982e8bc56974b"),
+    AccuracyFirstLetter: (1, "16ed240ceaf30970"),
+    CircularAccuracy: (1, "08d5143d7c0ce7c5"),
+    PopeAccuracy: (1, "b17401c8c18165af"),
+    PopePrecision: (1, "de3f22b4b30634d6"),
+    PopeRecall: (1, "aef2c50784f62418"),
+    PopeF1: (1, "7ff1eb8b92144274"),
+    PopeYesRatio: (1, "c2782860de3e9736"),
+    PopeAccuracyStrict: (1, "44c01e30c6087d4d"),
+    PopeF1Strict: (1, "10c3530557322acd"),
     Bleu1: (1, "1c80cd1e4677c9fb"),
     Bleu2: (1, "c7a9b5e582149168"),
     Bleu3: (1, "a093d39202d34fdf"),
@@ -136,12 +163,22 @@ def test_the_version_belongs_to_the_output_of_files(kind: type[FileMetric], tmp_
     assert found == FILE_KNOWN[kind], f"{kind.__name__} gives other values: raise its version and record {found} here"
 
 
+def made_for(kind: type[Metric]) -> tuple[list[Sample], list[str]] | None:
+    """Made questions for metrics that need more than references."""
+    sets = {"mme": mme_set, "pope": pope_set, "option_accuracy": choice_set}
+    made = sets.get(kind.__module__.rpartition(".")[2])
+    return None if made is None else made()
+
+
 @pytest.mark.parametrize("kind", list(KNOWN), ids=lambda kind: kind.__name__)
 def test_the_version_belongs_to_the_output(kind: type[Metric]) -> None:
     metric = kind()
     if metric.skipped_because() is not None:
         pytest.skip(str(missing_java()))
-    if metric.unit == "percent":
+    made = made_for(kind)
+    if made is not None:
+        measured = metric.measure(*made)
+    elif metric.unit == "percent":
         asked = [Sample(str(number), (), "", tuple(people)) for number, people in enumerate(PEOPLE)]
         measured = metric.measure(asked, ANSWERS)
     else:
@@ -156,5 +193,6 @@ def test_values_lie_within_the_bounds(kind: type[Metric]) -> None:
     assert kind.bounds is not None
     low, high = kind.bounds
     assert low == 0.0
-    assert high == (1000.0 if kind is Cider else 100.0)
-    assert kind.higher_is_better
+    greatest = {Cider: 1000.0, MmePerception: 2000.0, MmeCognition: 800.0}
+    assert high == next((greatest[one] for one in kind.__mro__ if one in greatest), 100.0)
+    assert kind.higher_is_better == (kind is not PopeYesRatio)
