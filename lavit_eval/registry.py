@@ -19,6 +19,11 @@ Kind = Literal["benchmark", "metric", "model"]
 BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     "benchmark": {
         "coco_karpathy_test": "lavit_eval.benchmarks.coco_captions:CocoKarpathyTest",
+        "flickr30k_karpathy_test": "lavit_eval.benchmarks.flickr30k:Flickr30kKarpathyTest",
+        "msrvtt_caption": "lavit_eval.benchmarks.msrvtt_caption:MsrvttCaption",
+        "msvd_caption": "lavit_eval.benchmarks.msvd_caption:MsvdCaption",
+        "nocaps_val": "lavit_eval.benchmarks.nocaps:Nocaps",
+        "vatex_en": "lavit_eval.benchmarks.vatex:VatexEn",
         "evalcrafter": "lavit_eval.benchmarks.evalcrafter:Evalcrafter",
         "image_to_video": "lavit_eval.benchmarks.image_to_video:ImageToVideo",
         "mscoco_t2i": "lavit_eval.benchmarks.coco_text_to_image:CocoTextToImage",
@@ -34,6 +39,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "bleu_3": "lavit_eval.metrics.bleu:Bleu3",
         "bleu_4": "lavit_eval.metrics.bleu:Bleu4",
         "cider": "lavit_eval.metrics.cider:Cider",
+        "cider_within_domain": "lavit_eval.metrics.cider_within_domain:CiderWithinDomain",
         "clipsim_frame_consistency": "lavit_eval.metrics.clip_similarity:ClipsimFrameConsistency",
         "clipsim_vitb16": "lavit_eval.metrics.clip_similarity:ClipsimVitb16",
         "clipsim_vitb32": "lavit_eval.metrics.clip_similarity:ClipsimVitb32",

@@ -1,0 +1,35 @@
+"""What test_versions.py watches of the captioning and video benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lavit_eval.benchmarks.flickr30k import Flickr30kKarpathyTest
+from lavit_eval.benchmarks.msrvtt_caption import MsrvttCaption
+from lavit_eval.benchmarks.msvd_caption import MsvdCaption
+from lavit_eval.benchmarks.nocaps import Nocaps
+from lavit_eval.benchmarks.protocol import Benchmark
+from lavit_eval.benchmarks.vatex import VatexEn
+from tests.benchmarks.caption_layouts import (
+    write_flickr30k,
+    write_msrvtt_caption,
+    write_msvd_caption,
+    write_nocaps,
+    write_vatex,
+)
+
+VIDEO_KNOWN = {
+    "nocaps_val": (1, "292ceeefdc59da43"),
+    "flickr30k_karpathy_test": (1, "8cc6f35222346f84"),
+    "msrvtt_caption": (1, "65dcebd807c05bbe"),
+    "msvd_caption": (1, "767f3f67dc4e5006"),
+    "vatex_en": (1, "59bf56e2940ec75c"),
+}
+VIDEO_CASES: dict[str, tuple[Benchmark, Callable[[Path], object], str, str]] = {
+    "nocaps_val": (Nocaps(), write_nocaps, "nocaps", "val"),
+    "flickr30k_karpathy_test": (Flickr30kKarpathyTest(), write_flickr30k, "flickr30k", "test"),
+    "msrvtt_caption": (MsrvttCaption(), write_msrvtt_caption, "MSRVTT", "test"),
+    "msvd_caption": (MsvdCaption(), write_msvd_caption, "MSVD", "test"),
+    "vatex_en": (VatexEn(), write_vatex, "vatex", "test"),
+}

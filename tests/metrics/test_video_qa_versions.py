@@ -1,0 +1,38 @@
+"""A metric of captions by domain, choices or pairs that gives another value must have another version."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lavit_eval.digests import digest_json
+from lavit_eval.metrics.cider_within_domain import CiderWithinDomain
+from lavit_eval.metrics.java import missing_java
+from lavit_eval.metrics.protocol import Metric
+from lavit_eval.sample import Sample
+from tests.metrics.captions import TEXTS, samples, total
+
+VIDEO_METRICS: dict[type[Metric], tuple[int, str]] = {
+    CiderWithinDomain: (1, "f843e13aefc4f070"),
+}
+
+
+def material(kind: type[Metric]) -> tuple[list[Sample], list[str]]:
+    """Return what a metric is asked to score here."""
+    domains = ["a", "a", "b", "b", "b"]
+    return [replace(one, categories={"domain": name}) for one, name in zip(samples(), domains, strict=True)], TEXTS
+
+
+@pytest.mark.parametrize("kind", list(VIDEO_METRICS), ids=lambda kind: kind.__name__)
+def test_the_version_belongs_to_the_output(kind: type[Metric]) -> None:
+    metric = kind()
+    if metric.skipped_because() is not None:
+        pytest.skip(str(missing_java()))
+    measured = metric.measure(*material(kind))
+    scores = [f"{float(record['score']):.9g}" for record in measured.per_sample]
+    value = total(measured)
+    found = (metric.version, digest_json([f"{value:.9g}", *scores])[:16])
+    assert metric.bounds is not None
+    assert metric.bounds[0] <= value <= metric.bounds[1]
+    assert found == VIDEO_METRICS[kind], f"{kind.__name__} gives other values: raise its version and record {found}"
