@@ -13,9 +13,9 @@ from lavit_eval.registry import Catalogue
 from tests.benchmarks.video_versions import VIDEO_CASES
 
 CAPTIONS = {"nocaps_val", "flickr30k_karpathy_test", "msrvtt_caption", "msvd_caption", "vatex_en"}
-ANSWER: dict[str, str] = {}
+ANSWER = {"videohallucer": "yes and no"}
 """Task -> what `constant` says, where "yes" would show nothing."""
-EXPECTED: dict[str, float] = {}
+EXPECTED: dict[str, float] = {"activitynet_qa": 100 / 3, "tgif_qa_frame": 100 / 3, "videohallucer": 100.0}
 """Task -> its primary value on the fixture."""
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from lavit_eval.benchmarks.activitynet_qa import ActivitynetQa
 from lavit_eval.benchmarks.flickr30k import Flickr30kKarpathyTest
 from lavit_eval.benchmarks.msrvtt_caption import MsrvttCaption
 from lavit_eval.benchmarks.msvd_caption import MsvdCaption
 from lavit_eval.benchmarks.nocaps import Nocaps
 from lavit_eval.benchmarks.protocol import Benchmark
+from lavit_eval.benchmarks.tgif_qa import TgifQaFrame
 from lavit_eval.benchmarks.vatex import VatexEn
+from lavit_eval.benchmarks.videohallucer import Videohallucer
 from tests.benchmarks.caption_layouts import (
     write_flickr30k,
     write_msrvtt_caption,
@@ -18,12 +21,16 @@ from tests.benchmarks.caption_layouts import (
     write_nocaps,
     write_vatex,
 )
+from tests.benchmarks.video_qa_layouts import write_activitynet_qa, write_tgif_qa, write_videohallucer
 
 VIDEO_KNOWN = {
     "nocaps_val": (1, "292ceeefdc59da43"),
     "flickr30k_karpathy_test": (1, "8cc6f35222346f84"),
     "msrvtt_caption": (1, "65dcebd807c05bbe"),
     "msvd_caption": (1, "767f3f67dc4e5006"),
+    "activitynet_qa": (1, "a85e0e6f55ee56a2"),
+    "tgif_qa_frame": (1, "d2bd3adefcbe2296"),
+    "videohallucer": (1, "31aadaf5456795a5"),
     "vatex_en": (1, "59bf56e2940ec75c"),
 }
 VIDEO_CASES: dict[str, tuple[Benchmark, Callable[[Path], object], str, str]] = {
@@ -31,5 +38,8 @@ VIDEO_CASES: dict[str, tuple[Benchmark, Callable[[Path], object], str, str]] = {
     "flickr30k_karpathy_test": (Flickr30kKarpathyTest(), write_flickr30k, "flickr30k", "test"),
     "msrvtt_caption": (MsrvttCaption(), write_msrvtt_caption, "MSRVTT", "test"),
     "msvd_caption": (MsvdCaption(), write_msvd_caption, "MSVD", "test"),
+    "activitynet_qa": (ActivitynetQa(), write_activitynet_qa, "activitynet_qa", "test"),
+    "tgif_qa_frame": (TgifQaFrame(), write_tgif_qa, "tgif_qa", "test"),
+    "videohallucer": (Videohallucer(), write_videohallucer, "videohallucer", "test"),
     "vatex_en": (VatexEn(), write_vatex, "vatex", "test"),
 }

@@ -8,18 +8,37 @@ import pytest
 
 from lavit_eval.digests import digest_json
 from lavit_eval.metrics.cider_within_domain import CiderWithinDomain
+from lavit_eval.metrics.exact_match_verbatim import ExactMatchVerbatim
 from lavit_eval.metrics.java import missing_java
+from lavit_eval.metrics.paired_answers import BasicAccuracy, HallucinationAccuracy, PairAccuracy, PairAccuracyStrict
 from lavit_eval.metrics.protocol import Metric
 from lavit_eval.sample import Sample
 from tests.metrics.captions import TEXTS, samples, total
+from tests.metrics.test_paired_answers import pair
 
 VIDEO_METRICS: dict[type[Metric], tuple[int, str]] = {
+    ExactMatchVerbatim: (1, "71a869098a1e4436"),
+    PairAccuracy: (1, "e833b03cc2459441"),
+    PairAccuracyStrict: (1, "11f488c800d2e656"),
+    BasicAccuracy: (1, "96ee257a7c00a074"),
+    HallucinationAccuracy: (1, "da6764ab51bc00fe"),
     CiderWithinDomain: (1, "f843e13aefc4f070"),
 }
 
 
+ANSWERS = [
+    *("Yes.", "No", "yes", "Yes", "yes and no", "no or yes"),
+    *("two dogs", "know", "yes", "no, it is not", "", "NO!"),
+]
+
+
 def material(kind: type[Metric]) -> tuple[list[Sample], list[str]]:
     """Return what a metric is asked to score here."""
+    if kind is ExactMatchVerbatim:
+        return [Sample(str(number), (), "", ("yes", "two dogs")) for number in range(len(ANSWERS))], ANSWERS
+    if kind in (PairAccuracy, PairAccuracyStrict, BasicAccuracy, HallucinationAccuracy):
+        pairs = [one for number in range(6) for one in pair(str(number), "AB"[number > 1])]
+        return pairs, ANSWERS
     domains = ["a", "a", "b", "b", "b"]
     return [replace(one, categories={"domain": name}) for one, name in zip(samples(), domains, strict=True)], TEXTS
 
