@@ -13,9 +13,22 @@ from lavit_eval.registry import Catalogue
 from tests.benchmarks.video_versions import VIDEO_CASES
 
 CAPTIONS = {"nocaps_val", "flickr30k_karpathy_test", "msrvtt_caption", "msvd_caption", "vatex_en"}
-ANSWER = {"videohallucer": "yes and no"}
+ANSWER = {
+    "videohallucer": "yes and no",
+    **dict.fromkeys(("egoschema", "mvbench", "nextqa_mc", "perception_test_mc", "video_mme"), "A"),
+}
 """Task -> what `constant` says, where "yes" would show nothing."""
-EXPECTED: dict[str, float] = {"activitynet_qa": 100 / 3, "tgif_qa_frame": 100 / 3, "videohallucer": 100.0}
+EXPECTED: dict[str, float] = {
+    "activitynet_qa": 100 / 3,
+    "tgif_qa_frame": 100 / 3,
+    "videohallucer": 100.0,
+    "egoschema": 50.0,
+    "mvbench": 50.0,
+    "nextqa_mc": 100 / 3,
+    "perception_test_mc": 50.0,
+    "vcg_bench": 100 / 3,
+    "video_mme": 100 / 3,
+}
 """Task -> its primary value on the fixture."""
 
 

@@ -6,13 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lavit_eval.benchmarks.activitynet_qa import ActivitynetQa
+from lavit_eval.benchmarks.egoschema import Egoschema
 from lavit_eval.benchmarks.flickr30k import Flickr30kKarpathyTest
 from lavit_eval.benchmarks.msrvtt_caption import MsrvttCaption
 from lavit_eval.benchmarks.msvd_caption import MsvdCaption
+from lavit_eval.benchmarks.mvbench import Mvbench
+from lavit_eval.benchmarks.nextqa import NextqaMc
 from lavit_eval.benchmarks.nocaps import Nocaps
+from lavit_eval.benchmarks.perception_test import PerceptionTestMc
 from lavit_eval.benchmarks.protocol import Benchmark
 from lavit_eval.benchmarks.tgif_qa import TgifQaFrame
 from lavit_eval.benchmarks.vatex import VatexEn
+from lavit_eval.benchmarks.vcg_bench import VcgBench
+from lavit_eval.benchmarks.video_mme import VideoMme
 from lavit_eval.benchmarks.videohallucer import Videohallucer
 from tests.benchmarks.caption_layouts import (
     write_flickr30k,
@@ -20,6 +26,14 @@ from tests.benchmarks.caption_layouts import (
     write_msvd_caption,
     write_nocaps,
     write_vatex,
+)
+from tests.benchmarks.choice_layouts import (
+    write_egoschema,
+    write_mvbench,
+    write_nextqa,
+    write_perception_test,
+    write_vcg_bench,
+    write_video_mme,
 )
 from tests.benchmarks.video_qa_layouts import write_activitynet_qa, write_tgif_qa, write_videohallucer
 
@@ -31,6 +45,12 @@ VIDEO_KNOWN = {
     "activitynet_qa": (1, "a85e0e6f55ee56a2"),
     "tgif_qa_frame": (1, "d2bd3adefcbe2296"),
     "videohallucer": (1, "31aadaf5456795a5"),
+    "egoschema": (1, "2c57c3158fa8cf3c"),
+    "mvbench": (1, "de065193cfaa6b3f"),
+    "nextqa_mc": (1, "7d6f8577f4a518eb"),
+    "perception_test_mc": (1, "fc883294028b6471"),
+    "vcg_bench": (1, "bbd42f0a78da1387"),
+    "video_mme": (1, "fe62a13772e940e3"),
     "vatex_en": (1, "59bf56e2940ec75c"),
 }
 VIDEO_CASES: dict[str, tuple[Benchmark, Callable[[Path], object], str, str]] = {
@@ -41,5 +61,11 @@ VIDEO_CASES: dict[str, tuple[Benchmark, Callable[[Path], object], str, str]] = {
     "activitynet_qa": (ActivitynetQa(), write_activitynet_qa, "activitynet_qa", "test"),
     "tgif_qa_frame": (TgifQaFrame(), write_tgif_qa, "tgif_qa", "test"),
     "videohallucer": (Videohallucer(), write_videohallucer, "videohallucer", "test"),
+    "egoschema": (Egoschema(), write_egoschema, "egoschema", "subset"),
+    "mvbench": (Mvbench(), write_mvbench, "mvbench", "test"),
+    "nextqa_mc": (NextqaMc(), write_nextqa, "nextqa", "test"),
+    "perception_test_mc": (PerceptionTestMc(), write_perception_test, "perception_test", "valid"),
+    "vcg_bench": (VcgBench(), write_vcg_bench, "vcg_bench", "test"),
+    "video_mme": (VideoMme(), write_video_mme, "video_mme", "test"),
     "vatex_en": (VatexEn(), write_vatex, "vatex", "test"),
 }

@@ -7,6 +7,12 @@ from dataclasses import replace
 import pytest
 
 from lavit_eval.digests import digest_json
+from lavit_eval.metrics.choice_accuracy import (
+    ChoiceAccuracy,
+    ChoiceAccuracyFirstLetter,
+    MvbenchAccuracy,
+    MvbenchAccuracyOfficial,
+)
 from lavit_eval.metrics.cider_within_domain import CiderWithinDomain
 from lavit_eval.metrics.exact_match_verbatim import ExactMatchVerbatim
 from lavit_eval.metrics.java import missing_java
@@ -14,9 +20,14 @@ from lavit_eval.metrics.paired_answers import BasicAccuracy, HallucinationAccura
 from lavit_eval.metrics.protocol import Metric
 from lavit_eval.sample import Sample
 from tests.metrics.captions import TEXTS, samples, total
+from tests.metrics.test_choice_accuracy import questions
 from tests.metrics.test_paired_answers import pair
 
 VIDEO_METRICS: dict[type[Metric], tuple[int, str]] = {
+    ChoiceAccuracy: (1, "d07f90a345194f0f"),
+    ChoiceAccuracyFirstLetter: (1, "8acab54ed9b3a8ed"),
+    MvbenchAccuracy: (1, "bd026ef853ebad4a"),
+    MvbenchAccuracyOfficial: (1, "f75c3d570b07f8b9"),
     ExactMatchVerbatim: (1, "71a869098a1e4436"),
     PairAccuracy: (1, "e833b03cc2459441"),
     PairAccuracyStrict: (1, "11f488c800d2e656"),
@@ -31,9 +42,28 @@ ANSWERS = [
     *("two dogs", "know", "yes", "no, it is not", "", "NO!"),
 ]
 
+CHOICES = [
+    "A",
+    "(B)",
+    "ran",
+    "ate.",
+    "",
+    "B. ate",
+    "The answer is A",
+    "b",
+    "A or B",
+    "Bob",
+    "C",
+    "(",
+    "a)",
+    "I cannot tell",
+]
+
 
 def material(kind: type[Metric]) -> tuple[list[Sample], list[str]]:
     """Return what a metric is asked to score here."""
+    if kind in (ChoiceAccuracy, ChoiceAccuracyFirstLetter, MvbenchAccuracy, MvbenchAccuracyOfficial):
+        return questions("AB" * 7), CHOICES
     if kind is ExactMatchVerbatim:
         return [Sample(str(number), (), "", ("yes", "two dogs")) for number in range(len(ANSWERS))], ANSWERS
     if kind in (PairAccuracy, PairAccuracyStrict, BasicAccuracy, HallucinationAccuracy):
