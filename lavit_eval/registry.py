@@ -49,7 +49,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "bleu_3": "lavit_eval.metrics.bleu:Bleu3",
         "bleu_4": "lavit_eval.metrics.bleu:Bleu4",
         "choice_accuracy": "lavit_eval.metrics.choice_accuracy:ChoiceAccuracy",
-        "choice_accuracy_first_letter": "lavit_eval.metrics.choice_accuracy:ChoiceAccuracyFirstLetter",
+        "choice_accuracy_videomme": "lavit_eval.metrics.choice_accuracy:ChoiceAccuracyVideomme",
         "cider": "lavit_eval.metrics.cider:Cider",
         "cider_within_domain": "lavit_eval.metrics.cider_within_domain:CiderWithinDomain",
         "clipsim_frame_consistency": "lavit_eval.metrics.clip_similarity:ClipsimFrameConsistency",

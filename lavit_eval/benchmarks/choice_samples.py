@@ -53,4 +53,4 @@ def choice_sample(
     shown = "\n".join(options) if named else lettered(options, form)
     texts = [without_letter(option, index) for index, option in enumerate(options)] if named else list(options)
     references = () if answer is None else (ascii_uppercase[answer],)
-    return Sample(identity, (medium,), f"{question}\n{shown}", references, categories, {"options": texts})
+    return Sample(identity, (medium,), f"{question}\n{shown}", references, categories, {"choices": texts})

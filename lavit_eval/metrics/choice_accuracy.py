@@ -15,10 +15,10 @@ from lavit_eval.sample import JSON, Sample
 
 
 def question_of(sample: Sample) -> tuple[list[str], int]:
-    """Return a sample's options (`extra["options"]`) and the place of the right one, its reference being the letter."""
-    options = sample.extra.get("options")
+    """Return a sample's options (`extra["choices"]`) and the place of the right one, its reference being the letter."""
+    options = sample.extra.get("choices")
     if not isinstance(options, list | tuple) or len(sample.references) != 1:
-        raise UsageError(f"sample {sample.id} has no options and one right letter; this metric is for multiple choice")
+        raise UsageError(f"sample {sample.id} has no choices with one right letter; this metric is for multiple choice")
     letters = ascii_uppercase[: len(options)]
     if sample.references[0] not in tuple(letters):
         raise UsageError(
@@ -65,7 +65,7 @@ class ChoiceAccuracy(_Choice):
         return strict_choice(text, options)
 
 
-class ChoiceAccuracyFirstLetter(_Choice):
+class ChoiceAccuracyVideomme(_Choice):
     """Percentage of right answers as Video-MME's official parser reads them (see `first_letter`); range 0 to 100."""
 
     def chosen(self, text: str, options: Sequence[str]) -> int | None:

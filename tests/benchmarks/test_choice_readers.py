@@ -50,7 +50,7 @@ def test_nextqa_ids_groups_and_options(tmp_path: Path) -> None:
     ]
     assert samples[0].question == "why did the boy laugh?\nA. he fell\nB. he ran\nC. dog licked\nD. rain\nE. wave"
     assert samples[2].question.startswith("how many are there?\n")
-    assert samples[1].extra == {"options": ["a, then b", "b", "c", "d", "e"]}
+    assert samples[1].extra == {"choices": ["a, then b", "b", "c", "d", "e"]}
 
 
 def test_nextqa_videos_may_lie_by_group_or_in_one_folder(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_video_mme_template_has_commas_that_json_has_not(tmp_path: Path) -> None
     assert [sample.id for sample in samples] == [f"90{video}-{number}" for video in (1, 2) for number in (1, 2, 3)]
     assert [sample.references[0] for sample in samples[:3]] == ["A", "B", "D"]
     assert samples[0].question == "What word is on sign 1?\nA. Open.\nB. Shut.\nC. Sale.\nD. Exit."
-    assert samples[0].extra == {"options": ["Open.", "Shut.", "Sale.", "Exit."]}
+    assert samples[0].extra == {"choices": ["Open.", "Shut.", "Sale.", "Exit."]}
     assert samples[5].categories["duration"] == "long"
     assert Path(samples[0].media[0].path) == tmp_path / "video_mme" / "data" / "-bCdEfGhIj1.mp4"
 

@@ -45,12 +45,12 @@ VIDEO_KNOWN = {
     "activitynet_qa": (1, "a85e0e6f55ee56a2"),
     "tgif_qa_frame": (1, "d2bd3adefcbe2296"),
     "videohallucer": (1, "31aadaf5456795a5"),
-    "egoschema": (1, "2c57c3158fa8cf3c"),
-    "mvbench": (1, "de065193cfaa6b3f"),
-    "nextqa_mc": (1, "7d6f8577f4a518eb"),
-    "perception_test_mc": (1, "fc883294028b6471"),
+    "egoschema": (1, "7dacd86fd2f4b968"),
+    "mvbench": (1, "48662ba1451236cb"),
+    "nextqa_mc": (1, "db590d137fcf66fc"),
+    "perception_test_mc": (1, "23647624299386d5"),
     "vcg_bench": (1, "bbd42f0a78da1387"),
-    "video_mme": (1, "fe62a13772e940e3"),
+    "video_mme": (1, "10b7a0e935eafaa0"),
     "vatex_en": (1, "59bf56e2940ec75c"),
 }
 VIDEO_CASES: dict[str, tuple[Benchmark, Callable[[Path], object], str, str]] = {

@@ -7,7 +7,7 @@ import pytest
 from lavit_eval.errors import UsageError
 from lavit_eval.metrics.choice_accuracy import (
     ChoiceAccuracy,
-    ChoiceAccuracyFirstLetter,
+    ChoiceAccuracyVideomme,
     MvbenchAccuracy,
     MvbenchAccuracyOfficial,
 )
@@ -19,7 +19,7 @@ OPTIONS = ["ran", "ate", "slept"]
 
 def questions(answers: str) -> list[Sample]:
     """Return questions with these right letters."""
-    return [Sample(str(n), (), "?", (letter,), extra={"options": OPTIONS}) for n, letter in enumerate(answers)]
+    return [Sample(str(n), (), "?", (letter,), extra={"choices": OPTIONS}) for n, letter in enumerate(answers)]
 
 
 def test_answers_without_a_choice_are_wrong_and_counted() -> None:
@@ -32,7 +32,7 @@ def test_answers_without_a_choice_are_wrong_and_counted() -> None:
 def test_the_official_parser_reads_more_and_sometimes_wrongly() -> None:
     texts = ["The answer is A", "Bob ate", "All slept"]
     assert total(ChoiceAccuracy().measure(questions("ABC"), texts)) == 0.0
-    measured = ChoiceAccuracyFirstLetter().measure(questions("ABC"), texts)
+    measured = ChoiceAccuracyVideomme().measure(questions("ABC"), texts)
     assert [record["choice"] for record in measured.per_sample] == ["A", "B", "A"]
     assert total(measured) == pytest.approx(200 / 3)
 
@@ -44,7 +44,7 @@ def test_mvbench_with_and_without_its_fault() -> None:
 
 
 def test_other_benchmarks_are_refused() -> None:
-    with pytest.raises(UsageError, match="sample 1 has no options"):
+    with pytest.raises(UsageError, match="sample 1 has no choices"):
         ChoiceAccuracy().measure([Sample("1", (), "", ("A",))], ["A"])
     with pytest.raises(UsageError, match="'D' is none of the letters ABC"):
         ChoiceAccuracy().measure(questions("D"), ["A"])

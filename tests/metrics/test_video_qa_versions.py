@@ -9,7 +9,7 @@ import pytest
 from lavit_eval.digests import digest_json
 from lavit_eval.metrics.choice_accuracy import (
     ChoiceAccuracy,
-    ChoiceAccuracyFirstLetter,
+    ChoiceAccuracyVideomme,
     MvbenchAccuracy,
     MvbenchAccuracyOfficial,
 )
@@ -25,7 +25,7 @@ from tests.metrics.test_paired_answers import pair
 
 VIDEO_METRICS: dict[type[Metric], tuple[int, str]] = {
     ChoiceAccuracy: (1, "d07f90a345194f0f"),
-    ChoiceAccuracyFirstLetter: (1, "8acab54ed9b3a8ed"),
+    ChoiceAccuracyVideomme: (1, "8acab54ed9b3a8ed"),
     MvbenchAccuracy: (1, "bd026ef853ebad4a"),
     MvbenchAccuracyOfficial: (1, "f75c3d570b07f8b9"),
     ExactMatchVerbatim: (1, "71a869098a1e4436"),
@@ -62,7 +62,7 @@ CHOICES = [
 
 def material(kind: type[Metric]) -> tuple[list[Sample], list[str]]:
     """Return what a metric is asked to score here."""
-    if kind in (ChoiceAccuracy, ChoiceAccuracyFirstLetter, MvbenchAccuracy, MvbenchAccuracyOfficial):
+    if kind in (ChoiceAccuracy, ChoiceAccuracyVideomme, MvbenchAccuracy, MvbenchAccuracyOfficial):
         return questions("AB" * 7), CHOICES
     if kind is ExactMatchVerbatim:
         return [Sample(str(number), (), "", ("yes", "two dogs")) for number in range(len(ANSWERS))], ANSWERS
