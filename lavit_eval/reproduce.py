@@ -121,8 +121,18 @@ def _measured(
                 label,
                 left_open=_left_open(claim),
             )
-        return _judged(claim, scored, score, label, _under(claim, task, document, documents))
+        return _judged(claim, scored, _part(claim, score), label, _under(claim, task, document, documents))
     return None
+
+
+def _part(claim: PublishedNumber, score: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the score of the category that a number is of, e.g. a subset of VideoHallucer, else the score itself."""
+    for named in score.get("categories", {}).values():
+        if claim.split in named:
+            part = named[claim.split]
+            method = "none is stored for a category"
+            return {**score, "value": part.get("value"), "n": part["n"], "interval": None, "interval_method": method}
+    return score
 
 
 def _judged(

@@ -44,6 +44,19 @@ def finding(
     return found
 
 
+def test_a_number_of_a_subset_is_never_held_against_the_whole() -> None:
+    subsets = {"Temporal": {"value": 25.57, "n": 352}}
+    score = {"value": 18.9, "interval": [17.0, 21.0], "categories": {"subset": subsets}, "n": 1952}
+    stored = document({"pair_accuracy": score}, task="videohallucer")
+    found = {one.claim.split: one for one in reproduce(claims("videohallucer", SUITES), [stored])}
+    assert (found["Overall"].verdict, found["Overall"].value) == ("reproduced", 18.9)
+    assert (found["Temporal"].value, found["Temporal"].n) == (25.57, 352)
+    assert (found["Temporal"].verdict, found["Temporal"].why) == (
+        "not comparable",
+        "no interval (none is stored for a category)",
+    )
+
+
 @pytest.mark.parametrize(
     ("interval", "verdict", "why"),
     [

@@ -34,7 +34,7 @@ FLOORS = [
     {"registry"},
     {"task", "data_files"},
     {"generation_settings"},
-    {"sample", "errors", "digests", "files", "downloads"},
+    {"sample", "errors", "digests", "files", "downloads", "multiple_choice"},
 ]
 APART = {
     ("models", "metrics"), ("models", "benchmarks"), ("metrics", "benchmarks"), ("models", "registry"),

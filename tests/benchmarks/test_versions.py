@@ -50,8 +50,10 @@ from tests.benchmarks.layouts import (
     write_ucf101,
     write_vqav2,
 )
+from tests.benchmarks.video_versions import VIDEO_CASES, VIDEO_KNOWN
 
 KNOWN = {
+    **VIDEO_KNOWN,
     "vqav2": (1, "7f21606200f3c2eb"),
     "coco_karpathy_test": (1, "65bd54c2916b7c77"),
     "msvd_qa": (1, "598f2ac2022d6fd3"),
@@ -72,6 +74,7 @@ KNOWN = {
     "mmvet": (1, "8c0aeff685bf20a4"),
 }
 CASES: dict[str, tuple[Benchmark, Callable[[Path], object], str, str]] = {
+    **VIDEO_CASES,
     "vqav2": (Vqav2(), write_vqav2, "vqav2", "val"),
     "coco_karpathy_test": (CocoKarpathyTest(), write_karpathy, "coco", "test"),
     "msvd_qa": (MsvdQa(), write_msvd_qa, "MSVD-QA", "test"),
