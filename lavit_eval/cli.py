@@ -107,10 +107,14 @@ def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
         from lavit_eval.listing import list_runs
 
         return list_runs(options.output_dir)
+    if options.command == "reproduce":
+        from lavit_eval.running import show_reproduction
+
+        return show_reproduction(options)
     if options.command == "leaderboard":
         from lavit_eval.running import show_leaderboard
 
-        return show_leaderboard(options.runs, options.output_dir)
+        return show_leaderboard(options)
     if options.command in ("compare", "baseline", "explain", "history"):
         from lavit_eval import compare_commands
 

@@ -40,7 +40,14 @@ def build_parser() -> Parser:
     board.add_argument(
         "runs", nargs="*", type=Path, metavar="RUN", help="run folders (default: all under the output folder)"
     )
+    board.add_argument("--latex", type=Path, metavar="FILE", help="write a booktabs table")
+    board.add_argument("--html", type=Path, metavar="FILE", help="write a page of its own")
+    board.add_argument("--model-index", type=Path, metavar="FILE", help="write a hub model card's metadata")
+    board.add_argument("--lmms-eval", type=Path, metavar="FILE", help="write one run's scores in lmms-eval's form")
+    board.add_argument("--published", action="store_true", help="LaTeX and HTML: the numbers of all published models")
     _add_output(board)
+    _add_task_dir(board)
+    _add_reproduce(commands)
     _add_compare(commands)
     _add_baseline(commands)
     _add_explain(commands)
@@ -113,6 +120,20 @@ def _add_history(commands: argparse._SubParsersAction[Parser]) -> None:
     history.add_argument("--json", type=Path, metavar="FILE", help="write the points and steps")
     history.add_argument("--debug", action="store_true", help="show the traceback of an internal error")
     _add_output(history)
+
+
+def _add_reproduce(commands: argparse._SubParsersAction[Parser]) -> None:
+    again = commands.add_parser("reproduce", help="published numbers beside measured ones, and what was left open")
+    again.add_argument(
+        "what",
+        nargs="*",
+        metavar="TABLE|SUITE|TASK RUN",
+        help="e.g. table4, then run folders or ids (default: all numbers, all finished runs)",
+    )
+    again.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
+    again.add_argument("--json", type=Path, metavar="FILE", help="write all digits as JSON")
+    _add_output(again)
+    _add_task_dir(again)
 
 
 def _add_runs(commands: argparse._SubParsersAction[Parser]) -> None:

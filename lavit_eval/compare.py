@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lavit_eval.comparability import RULES, TASKS, Difference, beside, check_waivers
 from lavit_eval.compare_sides import Side
@@ -191,16 +191,14 @@ def _task(task: str, base: Side, new: Side, options: CompareOptions) -> TaskComp
     return _samples(found, paired(mine, theirs), scale_in(mine, score), base, new)
 
 
-def _sets(found: TaskComparison, score: Mapping[str, object], other: Mapping[str, object]) -> TaskComparison:
+def _sets(found: TaskComparison, score: Mapping[str, Any], other: Mapping[str, Any]) -> TaskComparison:
     from lavit_eval.paired_tests import of_sets
 
-    sides = []
-    for one in (score, other):
-        details = one["details"]
-        left_out = details.get("left_out", []) if isinstance(details, Mapping) else []
-        sides.append((float(str(one["value"])), left_out))
-    test = of_sets(sides[0], sides[1], found.higher_is_better)
-    return replace(found, test=test, n=int(str(score["n"])), untested=test.method if test.p is None else None)
+    base, new = ((float(one["value"]), one["details"].get("left_out", [])) for one in (score, other))
+    if score["details"].get("groups") != other["details"].get("groups"):
+        return replace(found, untested="the runs lack different groups of samples")
+    test = of_sets(base, new, found.higher_is_better)
+    return replace(found, test=test, n=int(score["n"]), untested=test.method if test.p is None else None)
 
 
 def _samples(found: TaskComparison, pairs: Paired, scale: float, base: Side, new: Side) -> TaskComparison:

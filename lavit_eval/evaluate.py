@@ -181,11 +181,17 @@ def score_run(
                 labels = [*_labels(each, identity), *([f"protocol {under}"] if under else [])]
                 tasks[name] = score_task(each, entries, identity["repeats"], run, labels, equipment, progress)
             scores = {**_about(run), "tasks": tasks}
-            run.write_scores(scores, under)
+            # What was valued under this protocol before is not replaced by a refusal.
+            if under is None or _has_values(tasks) or under not in run.protocols_scored:
+                run.write_scores(scores, under)
             run.log(f"scored in {time.monotonic() - began:.1f} s")
     except Timeout:
         raise UsageError(f"Another process is scoring run {run.id}; wait for it to end.") from None
     return {"schema": 1, **scores}
+
+
+def _has_values(tasks: Mapping[str, Any]) -> bool:
+    return any(score["value"] is not None for task in tasks.values() for score in task["metrics"].values())
 
 
 def _about(run: Run) -> dict[str, Any]:

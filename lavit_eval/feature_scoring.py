@@ -12,7 +12,7 @@ import numpy as np
 
 from lavit_eval.digests import cache_folder, cached_digest, digest_bytes, digest_json
 from lavit_eval.features.equipment import Equipment
-from lavit_eval.features.extraction import Extracted, Extraction, Watch
+from lavit_eval.features.extraction import Extracted, Extraction, Memo, Watch
 from lavit_eval.features.media import Item
 from lavit_eval.features.store import Stored
 from lavit_eval.metrics.feature_metric import (
@@ -92,6 +92,18 @@ class _Set:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a comparison works with."""
+
+    equipment: Equipment
+    watch: Watch
+    memo: Memo
+    """What was read in this process already; filled up."""
+    weights_before: Mapping[str, str]
+    """Name -> digest of the weights by which features were extracted before, where a file is gone."""
+
+
 class Workshop:
     """Compares what was made for a task with any metric of features.
 
@@ -100,21 +112,14 @@ class Workshop:
         products: What was generated, without what failed, in the task's order, repeat after repeat.
         repeats: How often each sample was asked.
         folder: The task's folder in the run, in which features of generated media are kept.
-        equipment: Weights, device, and what is allowed.
-        watch: Told how far extractions are.
+        tools: Weights, device, and what is allowed.
     """
 
     def __init__(
-        self,
-        prepared: PreparedTask,
-        products: Sequence[Product],
-        repeats: int,
-        folder: Path,
-        equipment: Equipment,
-        watch: Watch,
+        self, prepared: PreparedTask, products: Sequence[Product], repeats: int, folder: Path, tools: Tools
     ) -> None:
-        self.prepared, self.products, self.repeats = prepared, products, repeats
-        self.folder, self.equipment, self.watch = folder, equipment, watch
+        self.prepared, self.products, self.repeats, self.folder = prepared, products, repeats, folder
+        self.tools, self.equipment = tools, tools.equipment
         self._groups = prompt_groups({sample.id: sample.cluster for sample in prepared.samples})
 
     def compare(self, name: str) -> Comparison:
@@ -134,7 +139,8 @@ class Workshop:
         for title, need in needs.items():
             items = self._items(need)
             about = f"{self.prepared.task.task} {name}: features of {title}"
-            sets[title] = _Set(need, items, extractions[title].run(list(items.values()), about, self.watch))
+            extracted = extractions[title].run(list(items.values()), about, self.tools.watch, self.tools.memo)
+            sets[title] = _Set(need, items, extracted)
         failures = [one for each in sets.values() for one in each.failures()]
         if failures:
             found.details["without_features"] = failures
@@ -148,7 +154,8 @@ class Workshop:
 
     def _extraction(self, need: Need) -> Extraction:
         folder = cache_folder() if need.role == "real" else self.folder
-        return Extraction(need, self.equipment, folder / FEATURES)
+        known = self.tools.weights_before.get(need.protocol.weights)
+        return Extraction(need, self.equipment, folder / FEATURES, known)
 
     def _begun(
         self, name: str, metric: Any, needs: Mapping[str, Need], extractions: Mapping[str, Extraction]
@@ -200,10 +207,14 @@ class Workshop:
             if metric.of_sets:
                 self._check_whole(protocol, metric, used, real, found)
             if not used:
-                raise UnmeasurableError("none of the files gives features; the reasons stand in scores.json")
+                raise UnmeasurableError(f"none of the files gives features{_first_reason(found)}")
             gathered = {title: self._rows(each, used, real) for title, each in sets.items()}
             found.measured.append(metric.measure_features(protocol, gathered, self.equipment.extrapolate))
             found.used.append(used)
+        lacking = found.wanted - sum(map(len, found.used))
+        if lacking > 0 and not metric.of_sets:
+            found.label(f"partial: lacks {lacking:,} generated")
+            found.incomplete = not self.equipment.allow_partial
 
     def _chosen(self, protocol: FeatureProtocol, videos: int | None) -> frozenset[str]:
         """Return the ids of the samples that count: all, or as many as the protocol says, by its seed."""
@@ -236,7 +247,10 @@ class Workshop:
         ]
         if len(with_features) < wanted:
             found.details["real_missing"] = wanted - len(with_features)
-        return [one for one in with_features if one in made or not protocol.equal_counts]
+        used = [one for one in with_features if one in made or not protocol.equal_counts]
+        # Names and sizes of real media are in the data's digest; what was in them is in this one.
+        found.recipe["real_set"] = digest_json([[one, against.items[one, 0].digest] for one in sorted(used)])
+        return used
 
     def _check_whole(
         self, protocol: FeatureProtocol, metric: Any, used: list[int], real: list[str], found: Comparison
@@ -245,10 +259,17 @@ class Workshop:
         per_set = found.wanted if metric.chooses_among_repeats else found.wanted // self.repeats
         lacking = {"generated": per_set - len(used), "real": int(found.details.get("real_missing", 0))}
         told = " and ".join(f"{count:,} {which}" for which, count in lacking.items() if count > 0)
-        if told and not self.equipment.allow_partial:
-            raise UnmeasurableError(f"of {per_set:,} files, {told} lack features; mend them, or add --allow-partial")
-        if told:
-            found.label(f"partial: lacks {told}")
+        if not told:
+            return
+        if not self.equipment.allow_partial:
+            have, asked = len(self.prepared.samples), protocol.generated.videos or 0
+            if have < asked:
+                wants = f"the protocol wants {asked:,} files, the task has {have:,}"
+                raise UnmeasurableError(f"{wants}; take another protocol, or add --allow-partial")
+            raise UnmeasurableError(
+                f"of {per_set:,} files, {told} lack features{_first_reason(found)}; mend that, or add --allow-partial"
+            )
+        found.label(f"partial: lacks {told}")
         if protocol.equal_counts and not metric.chooses_among_repeats and len(used) != len(real):
             # Of a pair that is not whole neither half may count.
             used[:] = [place for place in used if self.products[place].sample.id in set(real)]
@@ -277,9 +298,23 @@ class Workshop:
             found.details["sizes"] = dict(sorted(sizes.items()))
 
 
+def _first_reason(found: Comparison) -> str:
+    """Return in brackets why files have no features; empty where they were not made at all."""
+    failures = found.details.get("without_features") or []
+    if not failures:
+        return ""
+    more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
+    return f" ({str(failures[0]['reason']).rstrip('.')}{more})"
+
+
 def _product_item(one: Product, need: Need) -> Item:
-    partner = one.made.source if need.role == "pair" else None
-    return Item(one.sample.id, str(one.made.response.medium_digest), one.made.path, partner=partner)
+    response, content = one.made.response, str(one.made.response.medium_digest)
+    if need.role != "pair":
+        return Item(one.sample.id, content, one.made.path)
+    # Two equal reconstructions may have different sources, which the journal knows by what was taken from them.
+    source = [response.digests.get(name) for name in ("keyframes", "motion")]
+    digest = digest_json([content, one.sample.id, source])
+    return Item(one.sample.id, digest, one.made.path, content=content, partner=one.made.source)
 
 
 def _digest(path: Path) -> str:

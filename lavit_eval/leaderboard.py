@@ -14,6 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lavit_eval.digests import digest_json
 from lavit_eval.errors import UsageError
 from lavit_eval.files import write_atomic
 from lavit_eval.files import write_json as write_json_file
@@ -137,9 +138,9 @@ def render_markdown(table_rows: Sequence[Row]) -> str:
     origins = _origins(table_rows)
     for _, grouped in groupby(table_rows, key=lambda row: row.group):
         group = list(grouped)
-        decimals = _decimals(group)
+        decimals = number_of_decimals(group)
         for row in group:
-            value = _number(row.value, decimals)
+            value = number(row.value, decimals)
             text = [row.task, f"{row.metric} {_arrow(row)}", row.model]
             numbers = [f"**{value}**" if row.best else value, _interval(row, decimals), _count(row), _coverage(row)]
             rest = [origins[row], ", ".join(row.labels), str(row.paper) if row.paper else NOTHING]
@@ -203,12 +204,18 @@ def _rows_of(document: Mapping[str, Any]) -> Iterable[Row]:
                 higher_is_better=score["higher_is_better"],
                 unit=score["unit"],
                 protocol=score.get("protocol") or scored["protocol"],
-                data=scored["data"],
+                data=_data_of(scored, score),
                 labels=own,
                 repeats=tuple(score.get("repeats") or ()),
                 skipped=score.get("skipped"),
                 paper=paper,
             )
+
+
+def _data_of(scored: Mapping[str, Any], score: Mapping[str, Any]) -> str:
+    """Return the digest of what a score is about: the task's data, with what was in its real set where it has one."""
+    real_set = (score.get("recipe") or {}).get("real_set")
+    return digest_json([scored["data"], real_set]) if real_set else str(scored["data"])
 
 
 def _ranked(group: Sequence[Row]) -> list[Row]:
@@ -260,14 +267,14 @@ def _add_group(
     """
     from rich.text import Text
 
-    first, decimals = group[0], _decimals(group)
+    first, decimals = group[0], number_of_decimals(group)
     shared = [label for label in first.labels if all(label in row.labels for row in group)]
     about = [f"protocol {origins[first]}", *(label for label in shared if label not in everywhere)]
     percent = ", %" if first.unit == "percent" else ""
     title = f"{_plain(first.task)} · {_plain(first.metric)}{percent} {_arrow(first)}"
     table.add_row(Text(title, "bold cyan"), "", "", "", "", Text(", ".join(map(_plain, about)), "cyan"))
     for row in group:
-        value = Text(_number(row.value, decimals), "bold" if row.best else "")
+        value = Text(number(row.value, decimals), "bold" if row.best else "")
         mark = Text("" if color else "*" if row.best else " ")
         own = ", ".join(_plain(label) for label in row.labels if label not in shared)
         if row.skipped is not None and len(row.skipped) > SHORT_REASON:
@@ -313,7 +320,7 @@ def _arrow(row: Row) -> str:
     return "↑" if row.higher_is_better else "↓"
 
 
-def _decimals(group: Sequence[Row]) -> int:
+def number_of_decimals(group: Sequence[Row]) -> int:
     """Return how many decimals a group's values need: 1 on a scale of 100, else 2, or 4 within [-1, 1]."""
     if group[0].unit in ("percent", "x100"):
         return 1
@@ -321,7 +328,8 @@ def _decimals(group: Sequence[Row]) -> int:
     return 4 if sizes and max(sizes) <= 1 else 2
 
 
-def _number(value: float | None, decimals: int) -> str:
+def number(value: float | None, decimals: int) -> str:
+    """Return a value with so many decimals, a dash where there is none."""
     # Adding 0 to what is rounded already turns a negative zero into a plain one.
     return NOTHING if value is None else f"{round(value, decimals) + 0.0:.{decimals}f}"
 

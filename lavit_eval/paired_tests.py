@@ -180,7 +180,7 @@ def of_sets(
     sign = 1.0 if higher_is_better else -1.0
     drop = sign * (base[0] - new[0])
     if len(base[1]) != len(new[1]):
-        return PairedTest(drop, None, None, "the runs lack different groups of prompts", 0, None)
+        return PairedTest(drop, None, None, "the runs lack different groups of samples", 0, None)
     interval = paired_jackknife(base, new)
     if interval.bounds is None:
         return PairedTest(drop, None, None, interval.method, interval.clusters, None)

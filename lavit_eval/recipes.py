@@ -75,10 +75,12 @@ def recipe_problems(task: Task, samples: Sequence[Sample], equipment: Equipment)
 
     Missing or wrong weight files, recipes that want more videos than there are, samples without real media.
     """
-    from lavit_eval.features.networks import weights_at_hand
+    from lavit_eval.features.networks import device_problem, weights_at_hand
 
     problems: dict[str, list[str]] = {}
     for name in feature_metrics(task):
+        if task.features == "published" and (problem := device_problem(equipment.device)):
+            problems.setdefault(problem, []).append(name)
         for need in needs_of(task, name).values():
             try:
                 weights_at_hand(need.protocol, equipment)

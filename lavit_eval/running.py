@@ -17,6 +17,7 @@ from lavit_eval.preparation import bytes_per_response
 from lavit_eval.progress import progress_on
 from lavit_eval.prospect import RunOptions, foresee
 from lavit_eval.pruning import Keep, prune
+from lavit_eval.registry import Catalogue
 from lavit_eval.runs import Run, all_runs, open_run
 from lavit_eval.wanted import runs_asked_for
 
@@ -66,6 +67,7 @@ def conclude(outcomes: Sequence[Outcome], output: Path, again: str = RETRY) -> i
     """Print the table of runs, write the leaderboard, and say what is missing; return the exit code."""
     print_table([outcome.scores for outcome in outcomes])
     write_board(output)
+    _say_submissions(outcomes)
     failed = [
         f"{task}: {scores['failed'] + scores['skipped']} of {scores['n']} responses are missing ({outcome.run.id})"
         for outcome in outcomes
@@ -78,6 +80,8 @@ def conclude(outcomes: Sequence[Outcome], output: Path, again: str = RETRY) -> i
         print(f'The reasons stand in scores.json under "failures"; {again}', file=sys.stderr)
     held_back = [
         f"{metric} of {task} is held back ({score['skipped']})"
+        if score["value"] is None
+        else f"{metric} of {task} is over {score['n']} of {scores['n']} samples"
         for outcome in outcomes
         for task, scores in outcome.scores["tasks"].items()
         for metric, score in scores["metrics"].items()
@@ -86,9 +90,22 @@ def conclude(outcomes: Sequence[Outcome], output: Path, again: str = RETRY) -> i
     for line in held_back:
         print(line, file=sys.stderr)
     if held_back:
-        again = f"lavit-eval score {outcomes[0].run.folder}"
-        print(f'The reasons stand in scores.json ("without_features"); then score again: {again}', file=sys.stderr)
+        print(
+            'The reasons stand in scores.json ("failures", "without_features"); mend them and repeat the command, '
+            "or take what is there: with --allow-partial",
+            file=sys.stderr,
+        )
     return 3 if failed or held_back else 0
+
+
+def _say_submissions(outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        for task, scores in outcome.scores["tasks"].items():
+            submission = scores.get("submission")
+            if submission is not None:
+                written = outcome.run.folder / submission["file"] if submission["file"] else None
+                said = f"none is written, {submission['reason']}" if written is None else written
+                print(f"Submission of {task}: {said}", file=sys.stderr)
 
 
 def print_table(documents: Sequence[Mapping[str, Any]]) -> None:
@@ -163,8 +180,9 @@ def prune_run(named: Path, output: Path, keep: Keep) -> int:
     return 0
 
 
-def show_leaderboard(folders: Sequence[Path], output: Path) -> int:
-    """Write and print the leaderboard over finished runs."""
+def show_leaderboard(options: argparse.Namespace) -> int:
+    """Write and print the leaderboard over finished runs, and export it where asked for."""
+    folders, output = options.runs, options.output_dir
     chosen = [find_run(folder, output) for folder in folders] if folders else latest_runs(all_runs(output))
     unfinished = [found.id for found in chosen if not found.scores_path.is_file()]
     if unfinished or not chosen:
@@ -175,4 +193,57 @@ def show_leaderboard(folders: Sequence[Path], output: Path) -> int:
         )
     print_table([document for run in chosen for document in documents_of(run)])
     write_board(output)
+    _export(options, chosen)
     return 0
+
+
+def _export(options: argparse.Namespace, chosen: Sequence[Run]) -> None:
+    if not any((options.latex, options.html, options.model_index, options.lmms_eval)):
+        return
+    from lavit_eval.files import write_atomic, write_json
+    from lavit_eval.leaderboard import rows
+    from lavit_eval.leaderboard_exports import lmms_results, model_index, render_html, render_latex
+
+    table = rows([document for run in chosen for document in documents_of(run)])
+    if options.latex:
+        write_atomic(options.latex, render_latex(table, options.published).encode())
+    if options.html:
+        write_atomic(options.html, render_html(table, options.published).encode())
+    if options.model_index:
+        catalogue = Catalogue(options.task_dir)
+        known = {row.task for row in table} & set(catalogue.task_files)
+        kinds = {name: catalogue.task(name).kind for name in known}
+        write_atomic(options.model_index, model_index(table, kinds).encode())
+    if options.lmms_eval:
+        if len(chosen) != 1:
+            raise UsageError(f"--lmms-eval writes the scores of one run, not of {len(chosen)}; name the run.")
+        write_json(options.lmms_eval, lmms_results(chosen[0].scores() or {}))
+
+
+def show_reproduction(options: argparse.Namespace) -> int:
+    """Print published numbers beside those of runs, and write them where asked for."""
+    from lavit_eval.files import write_atomic, write_json
+    from lavit_eval.reproduce import as_json, claims, reproduce
+    from lavit_eval.reproduction_tables import render_markdown, render_terminal
+
+    catalogue = Catalogue(options.task_dir)
+    what, named = _what_and_runs(options.what, options.output_dir)
+    suites = {name: catalogue.suite(name).tasks for name in sorted(catalogue.suite_files)}
+    runs = [find_run(Path(name), options.output_dir) for name in named] or latest_runs(all_runs(options.output_dir))
+    documents = [document for run in runs for document in documents_of(run)]
+    findings = reproduce(claims(what, suites), documents)
+    width = shutil.get_terminal_size((120, 24)).columns
+    print(render_terminal(findings, max(width, 80)), end="")
+    if options.markdown:
+        write_atomic(options.markdown, render_markdown(findings).encode())
+    if options.json:
+        write_json(options.json, as_json(findings))
+    return 0
+
+
+def _what_and_runs(given: Sequence[str], output: Path) -> tuple[str | None, Sequence[str]]:
+    """Take apart the words of `reproduce`: the first one names numbers, unless it is a run."""
+    if not given:
+        return None, ()
+    first = any((folder / "manifest.json").is_file() for folder in (Path(given[0]), output / "runs" / given[0]))
+    return (None, given) if first else (given[0], given[1:])

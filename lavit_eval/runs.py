@@ -63,6 +63,11 @@ class Run:
         """Return the scores under other protocols than the tasks' own, in the order of their names."""
         return [_read_document(path, SCORES_KEYS) for path in sorted(self.folder.glob("scores@*.json"))]
 
+    @property
+    def protocols_scored(self) -> list[str]:
+        """Names of the other protocols under which there are scores."""
+        return [path.stem.partition("@")[2] for path in sorted(self.folder.glob("scores@*.json"))]
+
     def task_folder(self, task: str) -> Path:
         """Return the folder of a task's journal, media and features."""
         return self.folder / "tasks" / task

@@ -18,10 +18,12 @@ from lavit_eval.recipes import needs_features
 from lavit_eval.registry import find
 from lavit_eval.runs import Run
 from lavit_eval.sample import JSON, Response, Sample, Score
+from lavit_eval.submissions import write_submission
 from lavit_eval.task import Task
 
 if TYPE_CHECKING:
     from lavit_eval.feature_scoring import Comparison
+    from lavit_eval.features.extraction import Memo
     from lavit_eval.metrics.protocol import Made, Measured
 
 
@@ -62,7 +64,7 @@ def score_task(
     task = prepared.task
     keys = [(sample, repeat) for repeat in range(repeats) for sample in prepared.samples]
     scored, outcomes, failed = _sorted_out(task, keys, entries, run)
-    ground = _Ground(prepared, scored, len(keys), repeats, run, equipment or Equipment(), progress or Silence())
+    ground = _Ground(prepared, scored, len(keys), repeats, run, equipment or Equipment(), progress or Silence(), {})
     records = [_record(one) for one in scored]
     metrics = {name: asdict(_score(name, ground, records)) for name in task.metrics}
     lines = "".join(json.dumps(record, sort_keys=True) + "\n" for record in records)
@@ -81,6 +83,7 @@ def score_task(
         "primary": task.primary,
         "responses": responses_digest(entries),
         "metrics": metrics,
+        **({"submission": write_submission(prepared, entries, run)} if task.submission else {}),
     }
 
 
@@ -119,12 +122,16 @@ def score_features(
     run: Run,
     equipment: Equipment,
     progress: Progress,
+    memo: Memo | None = None,
 ) -> Score:
-    """Return the score of one metric of features; arguments as in `score_task`. Nothing but features is written."""
+    """Return the score of one metric of features; arguments as in `score_task`. Nothing but features is written.
+
+    The memo holds what was read in this process already.
+    """
     keys = [(sample, repeat) for repeat in range(repeats) for sample in prepared.samples]
     answered = [(sample, entries[(sample.id, repeat)].response) for sample, repeat in keys]
     scored = [_scored(sample, response, run) for sample, response in answered if response.outcome == "answered"]
-    ground = _Ground(prepared, scored, len(keys), repeats, run, equipment, progress)
+    ground = _Ground(prepared, scored, len(keys), repeats, run, equipment, progress, {} if memo is None else memo)
     return _score_of_features(name, find("metric", name)(), ground, [{} for _ in scored])
 
 
@@ -139,6 +146,7 @@ class _Ground:
     run: Run
     equipment: Equipment
     progress: Progress
+    memo: Memo
 
 
 def _score(name: str, ground: _Ground, records: list[dict[str, JSON]]) -> Score:
@@ -217,7 +225,7 @@ def _parts(metric: Any, measured: Measured) -> list[dict[str, JSON]] | None:
 
 
 def _score_of_features(name: str, metric: Any, ground: _Ground, records: list[dict[str, JSON]]) -> Score:
-    from lavit_eval.feature_scoring import Product, Workshop
+    from lavit_eval.feature_scoring import Product, Tools, Workshop
     from lavit_eval.metrics.feature_metric import SetMeasured
 
     products = [Product(one.sample, one.repeat, one.made) for one in ground.scored if one.made is not None]
@@ -225,8 +233,8 @@ def _score_of_features(name: str, metric: Any, ground: _Ground, records: list[di
         raise UsageError(f"{name} scores files, but the task's answers are texts; mend its metrics.")
     _pin_threads(ground.run)
     folder = ground.run.task_folder(ground.prepared.task.task)
-    workshop = Workshop(ground.prepared, products, ground.repeats, folder, ground.equipment, ground.progress)
-    found = workshop.compare(name)
+    tools = Tools(ground.equipment, ground.progress, ground.memo, _weights_before(ground))
+    found = Workshop(ground.prepared, products, ground.repeats, folder, tools).compare(name)
     if found.skipped is not None:
         score = _without_value(name, metric, found.skipped)
     elif isinstance(found.measured[0], SetMeasured):
@@ -242,6 +250,15 @@ def _score_of_features(name: str, metric: Any, ground: _Ground, records: list[di
         recipe=found.recipe,
         details={**score.details, **found.details},
     )
+
+
+def _weights_before(ground: _Ground) -> dict[str, str]:
+    """Return name -> digest of the weights that made the features which a run keeps, by its scores."""
+    run, task, found = ground.run, ground.prepared.task.task, {}
+    for document in [*run.scores_under(), *([run.scores()] if run.scores_path.is_file() else [])]:
+        for score in (document or {})["tasks"].get(task, {}).get("metrics", {}).values():
+            found.update((score.get("recipe") or {}).get("weights", {}))
+    return found
 
 
 def _of_sets(name: str, metric: Any, found: Comparison) -> Score:
@@ -263,7 +280,7 @@ def _of_sets(name: str, metric: Any, found: Comparison) -> Score:
         higher_is_better=metric.higher_is_better,
         unit=metric.unit,
         repeats=tuple(one.value for one in each) if len(each) > 1 else (),
-        details={**each[0].details, "left_out": list(spread.left_out)},
+        details={**each[0].details, "left_out": list(spread.left_out), "groups": list(spread.groups)},
     )
 
 

@@ -30,6 +30,9 @@ from lavit_eval.recipes import feature_metrics, needs_of, recipe
 from lavit_eval.sample import Sample
 from lavit_eval.statistics import Interval, group_jackknife, interval, total_value
 
+NO_SCORE = 1.05
+"""An Inception Score below this is that of a network that answers the same to everything."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -80,7 +83,8 @@ def _check(name: str, metric: Any, prepared: PreparedTask, equipment: Equipment,
     title = f"{prepared.task.task} {name}: features of real media"
     rows, failures = _rows(real, prepared.samples, equipment, title, progress)
     what, expected = _words(name, metric)
-    named = f"{protocol.protocol}{', demo features' if protocol.demo else ''}"
+    verified = Extraction(real, equipment, cache_folder() / FEATURES).verified
+    named = f"{protocol.protocol}{', demo features' if protocol.demo else '' if verified else ', unverified weights'}"
     try:
         gathered = dict(_halves(rows)) if "real" in needs else {"generated": rows}
         if "captions" in needs:
@@ -90,8 +94,10 @@ def _check(name: str, metric: Any, prepared: PreparedTask, equipment: Equipment,
         return Check(name, named, what, None, None, len(rows.ids), expected, True, str(error), failures)
     value, found = _valued(measured, metric, rows)
     limit = (measured.details.get("extrapolated") or {}).get("limit")
-    expected += "" if limit is None else f" (tends to {limit:.3g} with ever more)"
-    suspicious = _suspicious(name, found)
+    # The extrapolation goes down to half of a half, which must still be more than there are dimensions.
+    if limit is not None and len(rows.ids) // 4 > np.shape(rows.rows[0])[-1]:
+        expected += f" (tends to {limit:.3g} with ever more)"
+    suspicious = _suspicious(name, value, found)
     return Check(name, named, what, value, found, len(rows.ids), expected, suspicious, None, failures)
 
 
@@ -160,8 +166,10 @@ def _valued(measured: Measured | SetMeasured, metric: Any, rows: FeatureRows) ->
     return total_value(measured), interval(measured, list(rows.ids), bounds=metric.bounds)
 
 
-def _suspicious(name: str, found: Interval) -> bool:
-    """Say whether a distance whose expectation is 0 lies away from it."""
+def _suspicious(name: str, value: float | None, found: Interval) -> bool:
+    """Say whether a distance whose expectation is 0 lies away from it, or a classifier tells no clips apart."""
+    if name.startswith("is_c3d"):
+        return value is not None and value < NO_SCORE
     return name == "kvd" and found.low is not None and found.high is not None and not found.low <= 0 <= found.high
 
 

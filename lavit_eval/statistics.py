@@ -144,12 +144,14 @@ class Jackknifed:
     interval: Interval
     left_out: tuple[float, ...]
     """[G] what two runs of the same samples are compared by; empty where none could be left out."""
+    groups: tuple[int, ...] = ()
+    """[G] which group each is without."""
 
 
 def group_jackknife(
     repeats: Sequence[SetMeasured], count: int, level: float = 0.95, bounds: Bounds | None = None
 ) -> Jackknifed:
-    """Return the mean over repeats with its t interval by the delete-a-group jackknife over prompts.
+    """Return the mean over repeats with its t interval by the delete-a-group jackknife over samples.
 
     It is an interval for the expectation at this number of samples: a Frechet distance or Inception Score of so many
     samples is biased, and the bias stays in it. (A bootstrap would not do: sets with copies have other distances.)
@@ -163,19 +165,21 @@ def group_jackknife(
     Source: Efron and Tibshirani (1993), chapter 11, with groups in the place of single observations.
     """
     value = math.fsum(one.value for one in repeats) / len(repeats)
-    lengths = {len(one.left_out) for one in repeats}
-    if lengths in ({0}, {1}) or len(lengths) > 1:
-        reason = "too few samples to leave a group out" if len(lengths) == 1 else "the repeats lack different groups"
-        return Jackknifed(value, Interval(None, None, reason, min(lengths)), ())
+    fewest = min(len(one.left_out) for one in repeats)
+    if fewest < 2 or len({(one.groups, len(one.left_out)) for one in repeats}) > 1:
+        reason = "too few samples to leave a group out" if fewest < 2 else "the repeats lack different groups"
+        return Jackknifed(value, Interval(None, None, reason, fewest), ())
     left_out = np.mean([one.left_out for one in repeats], axis=0)
-    groups = len(left_out)
+    groups, named = len(left_out), repeats[0].groups
     error = jackknife_error(left_out)
     reach = t_quantile(level, groups) * error
-    method = f"{groups}-group jackknife over prompts, for the expectation at {count:,} samples"
+    method = f"{groups}-group jackknife over samples, for the expectation at {count:,}"
     low, high = _clip((value - reach, value + reach), bounds)
     if not low < high:
-        return Jackknifed(value, Interval(None, None, "no variation between groups", groups), tuple(left_out.tolist()))
-    return Jackknifed(value, Interval(low, high, method, groups), tuple(left_out.tolist()))
+        return Jackknifed(
+            value, Interval(None, None, "no variation between groups", groups), tuple(left_out.tolist()), named
+        )
+    return Jackknifed(value, Interval(low, high, method, groups), tuple(left_out.tolist()), named)
 
 
 def paired_jackknife(
@@ -187,7 +191,8 @@ def paired_jackknife(
     cancels.
 
     Args:
-        base: The value and its values without each group, as `Jackknifed` and `scores.json` hold them.
+        base: The value and its values without each group, as `Jackknifed` and `scores.json` hold them; both runs must
+            have left out the same groups.
         new: The same of the other run.
         level: Confidence, in (0, 1).
 
@@ -199,7 +204,7 @@ def paired_jackknife(
         return Interval(None, None, "too few samples to leave a group out", len(base[1]))
     differences = np.asarray(new[1], dtype=np.float64) - np.asarray(base[1], dtype=np.float64)
     middle, reach = new[0] - base[0], t_quantile(level, len(differences)) * jackknife_error(differences)
-    method = f"paired {len(differences)}-group jackknife over prompts"
+    method = f"paired {len(differences)}-group jackknife over samples"
     return Interval(middle - reach, middle + reach, method, len(differences))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lavit_eval.errors import UsageError, nearest
+from lavit_eval.features.extraction import Memo
 from lavit_eval.files import write_json
 from lavit_eval.metrics.feature_protocol import FeatureProtocol, load_protocol, names
 from lavit_eval.preparation import PreparedTask
@@ -67,19 +68,22 @@ def sweep(run: Run, task: str, again: Again, files: Sequence[str] = ()) -> list[
     if run.identity["demo"]:
         again = replace(again, equipment=replace(again.equipment, allow_partial=True))
     rows = []
+    memo: Memo = {}
     for name in [*names(), *files]:
         protocol = load_protocol(name)
         fitting = under(prepared.task, protocol, name) if protocol.network == "i3d" else None
         if fitting is None:
             continue
         if protocol.real is None or all(sample.targets for sample in prepared.samples):
-            rows.append(_row(run, replace(prepared, task=fitting), protocol, fitting.metrics, again))
+            rows.append(_row(run, replace(prepared, task=fitting), protocol, fitting.metrics, again, memo))
     if not rows:
         raise UsageError(f"{task} has no real videos to compare with; a sweep needs a task whose videos have some.")
     return rows
 
 
-def _row(run: Run, prepared: PreparedTask, protocol: FeatureProtocol, metrics: Sequence[str], again: Again) -> SweepRow:
+def _row(
+    run: Run, prepared: PreparedTask, protocol: FeatureProtocol, metrics: Sequence[str], again: Again, memo: Memo
+) -> SweepRow:
     entries, repeats = run.entries(prepared.task.task), int(run.identity["repeats"])
     absent = len(prepared.samples) * repeats - len(entries)
     if absent:
@@ -91,7 +95,7 @@ def _row(run: Run, prepared: PreparedTask, protocol: FeatureProtocol, metrics: S
     try:
         for name in metrics:
             progress = again.progress or Silence()
-            scores[name] = score_features(name, prepared, entries, repeats, run, again.equipment, progress)
+            scores[name] = score_features(name, prepared, entries, repeats, run, again.equipment, progress, memo)
     except UsageError as error:
         return SweepRow(protocol, {}, str(error))
     return SweepRow(protocol, scores)

@@ -23,6 +23,7 @@ from lavit_eval.generation_settings import GenerationSettings
 from lavit_eval.sample import JSON, MAKING, RequestKind, Sample, Settings
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")]
+SubmissionForm = Literal["vqa", "vizwiz"]
 
 
 class Decoding(BaseModel):
@@ -82,6 +83,8 @@ class Task(BaseModel):
     """Whether such metrics look through the published networks, or through small seeded random ones."""
     failed_samples: Literal["excluded", "empty answer"] = "excluded"
     """Whether a failed sample is left out of the value (and shown in the coverage) or scored as an empty answer."""
+    submission: SubmissionForm | None = None
+    """The form of the file for the server that scores the split; it is written beside the journal."""
     published_as: Name | None = None
     """The task whose published numbers belong beside this one; its own name where absent."""
 
@@ -106,6 +109,8 @@ class Task(BaseModel):
             raise ValueError("a metric stands twice in metrics")
         if strange := sorted(set(self.protocols) - set(self.metrics)):
             raise ValueError(f"protocols names {strange[0]!r}, which is not one of metrics {list(self.metrics)}")
+        if self.submission is not None and self.request != "answer":
+            raise ValueError("submission is for answer tasks only")
         if self.request == "answer" and "{question}" not in self.prompt:
             raise ValueError("the prompt of an answer task must contain {question}")
         return self

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from lavit_eval.digests import cache_folder, cached_digest
+from lavit_eval.digests import cache_folder, cached_digest, digest_file
 from lavit_eval.errors import UsageError, nearest
 from lavit_eval.files import write_json
 
@@ -248,13 +248,14 @@ def require(name: str, named: Path | None = None, trusted: Collection[Path] = ()
     return FoundWeights(name, path, sha256, published, vouched)
 
 
-def check(path: Path, file: WeightFile, trust: bool = False) -> None:
+def check(path: Path, file: WeightFile, trust: bool = False, read_again: bool = False) -> None:
     """Make sure that a file is what the catalogue says, before anything in it is read.
 
     Args:
         path: The file.
         file: What it should be.
         trust: The user vouches for this very file: an unknown or another digest is accepted, a refused file never.
+        read_again: Compute the digest anew, whatever was found for the same path, size and time before.
 
     Raises:
         UsageError: The file is missing, is one that must not be used, or its digest is wrong or unknown.
@@ -265,7 +266,7 @@ def check(path: Path, file: WeightFile, trust: bool = False) -> None:
         raise UsageError(f"{path} {reason}; run: {file.how_to_get(path.parent)}")
     if trust:
         return
-    if difference := file.difference(path):
+    if difference := file.difference(path, digest_file(path) if read_again else None):
         raise UsageError(
             f"{path} is not the published {file.name}: {difference}; "
             f"run: {file.how_to_get(path.parent)}, or accept it: {vouching(path, file.name)}"

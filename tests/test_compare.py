@@ -404,7 +404,7 @@ def test_distances_of_sets_are_compared_by_the_groups_left_out(tmp_path: Path) -
     found = compare_runs(sides[0], sides[1], CompareOptions()).tasks[0]
     assert (found.metric, found.higher_is_better) == ("fvd", False)
     assert found.test is not None
-    assert found.test.method == "paired 8-group jackknife over prompts"
+    assert found.test.method == "paired 8-group jackknife over samples"
     assert found.base is not None
     assert found.new is not None
     # A distance that grows is a drop.
@@ -416,6 +416,12 @@ def test_distances_of_sets_are_compared_by_the_groups_left_out(tmp_path: Path) -
     assert main(["baseline", "accept", "base", "--output-dir", str(tmp_path / "results")]) == 0
     kept = open_side(Path("nightly"), tmp_path / "results")
     assert compare_runs(kept, sides[1], CompareOptions()).tasks[0].test == found.test
+    # Values without different groups cannot be paired, however many there are.
+    details = kept.scores["tasks"]["made_film"]["metrics"]["fvd"]["details"]
+    details["groups"] = [group + 1 for group in details["groups"]]
+    apart = compare_runs(kept, sides[1], CompareOptions()).tasks[0]
+    assert apart.test is None
+    assert apart.untested == "the runs lack different groups of samples"
 
 
 def test_a_value_that_one_run_lacks_is_incomplete_and_one_that_both_lack_is_not_tested(

@@ -17,6 +17,7 @@ import torch
 import yaml
 
 from lavit_eval.cli import main
+from lavit_eval.digests import digest_file
 from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.evaluate import evaluate
 from lavit_eval.features.equipment import Equipment
@@ -59,8 +60,9 @@ def test_every_metric_has_a_value_an_interval_and_its_recipe(tmp_path: Path, med
         assert (score["n"], score["coverage"], score["labels"]) == (COUNT, 1.0, ["demo features"]), name
         low, high = score["interval"]
         assert low <= score["value"] <= high, name
-    assert "8-group jackknife over prompts, for the expectation at 8" in metrics["fvd"]["interval_method"]
+    assert "8-group jackknife over samples, for the expectation at 8" in metrics["fvd"]["interval_method"]
     assert len(metrics["fvd"]["details"]["left_out"]) == 8
+    assert metrics["fvd"]["details"]["groups"] == list(range(8))
     assert metrics["fvd"]["recipe"]["protocol"] == "video-lavit"
     assert metrics["fvd"]["recipe"]["weights"] == {"demo": "demo"}
     assert metrics["fvd"]["protocol"] != metrics["kvd"]["protocol"]
@@ -97,6 +99,11 @@ def test_other_frames_come_from_the_files_and_are_kept_too(tmp_path: Path, media
     shutil.rmtree(media)
     repeated = score_under(outcome.run, "google", again).scores["tasks"]["made_film"]
     assert repeated["metrics"] == scores["metrics"]
+    refused = Again(Catalogue([tmp_path / "tasks"]))
+    score_under(outcome.run, "stylegan-v", again)
+    valued = (outcome.run.folder / "scores@stylegan-v.json").read_bytes()
+    assert score_under(outcome.run, "stylegan-v", refused).scores["tasks"]["made_film"]["metrics"]["fvd"]["incomplete"]
+    assert (outcome.run.folder / "scores@stylegan-v.json").read_bytes() == valued, "a refusal replaces no value"
     with pytest.raises(UsageError, match="applies to no metric"):
         score_under(outcome.run, "is-c3d", again)
 
@@ -110,6 +117,7 @@ def test_a_prompt_without_a_video_holds_distances_back(tmp_path: Path, media: Pa
     assert "of 8 files, 1 generated lack features" in metrics["fvd"]["skipped"]
     assert metrics["clipsim_vitb16"]["value"] is not None
     assert (metrics["clipsim_vitb16"]["n"], metrics["clipsim_vitb16"]["coverage"]) == (7, 7 / 8)
+    assert metrics["clipsim_vitb16"]["labels"] == ["demo features", "partial: lacks 1 generated"]
     again = Again(Catalogue([tmp_path / "tasks"]), equipment=Equipment(allow_partial=True))
     allowed = score_again(outcome.run, again).scores["tasks"]["made_film"]["metrics"]["fvd"]
     assert "partial: lacks 1 generated" in allowed["labels"]
@@ -151,7 +159,7 @@ def test_copies_and_mixed_sizes_are_labelled(tmp_path: Path, media: Path) -> Non
     shutil.copy(media / f"{ids[0]}.mkv", media / f"{ids[1]}.mkv")
     write_lossless(media / f"{ids[2]}.mkv", film(3, 24, 40, 64), 6)
     task = film_task(tmp_path / "tasks", COUNT)
-    with pytest.raises(PreflightError, match="1 files are copies of others"):
+    with pytest.raises(PreflightError, match="1 of the files are copies of others"):
         evaluate(film_options(tmp_path, task, media))
     _, metrics = score_films(tmp_path, task, media, equipment=Equipment(allow_partial=True))
     assert metrics["fvd"]["labels"] == ["demo features", "mixed sizes", "holds 1 copy"]
@@ -235,6 +243,10 @@ def test_a_trusted_network_is_loaded_for_real_and_the_score_says_so(tmp_path: Pa
     assert metrics["fvd"]["labels"] == ["unverified weights", "partial: lacks 2,045 generated and 2,045 real"]
     assert metrics["fvd"]["recipe"]["weights"]["i3d_pretrained_400.pt"].startswith("sha256:")
     assert all(features.shape == (400,) for features in kept(outcome.run, "first").values())
+    path.unlink()
+    before = outcome.run.scores_path.read_bytes()
+    score_again(outcome.run, Again(Catalogue([tmp_path / "tasks"]), equipment=Equipment(allow_partial=True)))
+    assert outcome.run.scores_path.read_bytes() == before, "what is kept is scored without the weights"
 
 
 def test_protocols_of_a_task_must_fit_its_metrics(tmp_path: Path, media: Path) -> None:
@@ -270,7 +282,9 @@ def test_a_value_that_is_held_back_leaves_with_3_and_says_how_to_go_on(
     assert main(arguments) == 3
     said = capsys.readouterr().err
     assert "fvd of made_film is held back" in said
-    assert "lavit-eval score " in said
+    assert "repeat the command, or take what is there: with --allow-partial" in said
+    assert "8 frames are too few for a clip of 16" in said
+    assert "clipsim_vitb16 of made_film" not in said
     (folder,) = (tmp_path / "results" / "runs").glob("*-external")
     more = ["--allow-partial", "--extrapolate", "--task-dir", str(tmp_path / "tasks")]
     assert main(["score", str(folder), *more]) == 0
@@ -331,3 +345,58 @@ def test_a_kill_while_features_are_extracted_loses_one_at_most(
 def test_shipped_protocols_are_named_in_a_sentence_of_their_own() -> None:
     assert load_protocol("video-lavit").real is not None
     assert load_protocol("freenoise").real is None
+
+
+def test_equal_reconstructions_of_different_sources_have_distances_of_their_own(tmp_path: Path) -> None:
+    from lavit_eval.feature_scoring import Product, Tools, Workshop
+    from lavit_eval.metrics.protocol import Made
+    from lavit_eval.preparation import PreparedTask
+    from lavit_eval.progress import Silence
+    from lavit_eval.sample import Response, Sample
+
+    products = []
+    for name, level in (("black", 0), ("white", 255)):
+        made = tmp_path / f"{name}.mkv"
+        write_lossless(made, np.full((2, 32, 32, 3), 128, np.uint8), 6)
+        write_lossless(made.with_suffix(".source.mkv"), np.full((2, 32, 32, 3), level, np.uint8), 6)
+        digests = {"keyframes": name, "motion": "none"}
+        response = Response(name, 0, "answered", medium=str(made), medium_digest=digest_file(made), digests=digests)
+        products.append(Product(Sample(name, (), "", ()), 0, Made(made, response)))
+    assert products[0].made.response.medium_digest == products[1].made.response.medium_digest
+    task = Catalogue().task("video_reconstruction_demo")
+    samples = tuple(one.sample for one in products)
+    prepared = PreparedTask(task, samples, frozenset({"black", "white"}), "p", "a", "d", (), {})
+    workshop = Workshop(prepared, products, 1, tmp_path / "run", Tools(Equipment(), Silence(), {}, {}))
+    black, white = (record["score"] for record in workshop.compare("lpips").measured[0].per_sample)
+    assert black != white
+
+
+def test_real_videos_of_the_same_names_and_sizes_are_another_set(tmp_path: Path, media: Path) -> None:
+    from lavit_eval.leaderboard import rows
+
+    task = film_task(tmp_path / "tasks", COUNT, metrics=["fvd"])
+    one, first = score_films(tmp_path, task, media, run_id="a")
+    path = tmp_path / "data" / "MSRVTT" / "videos" / f"{ids_of(COUNT)[0]}.mkv"
+    other = tmp_path / "other.mkv"
+    write_lossless(other, film(77), 6)
+    longest = max(path.stat().st_size, other.stat().st_size)
+    path.write_bytes(path.read_bytes().ljust(longest, b"\0"))
+    one, first = score_films(tmp_path, task, media, run_id="b")
+    path.write_bytes(other.read_bytes().ljust(longest, b"\0"))
+    two, second = score_films(tmp_path, task, media, run_id="c")
+    documents = [run.scores() for run in (one.run, two.run)]
+    assert documents[0]["tasks"]["made_film"]["data"] == documents[1]["tasks"]["made_film"]["data"]  # type: ignore[index]
+    assert first["fvd"]["value"] != second["fvd"]["value"]
+    assert first["fvd"]["recipe"]["real_set"] != second["fvd"]["recipe"]["real_set"]
+    groups = {row.group for row in rows([document for document in documents if document is not None])}
+    assert len(groups) == 2
+
+
+def test_a_device_that_is_not_there_is_a_sentence(
+    tmp_path: Path, media: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film_task(tmp_path / "tasks", COUNT, features="published", metrics=["fvd"])
+    arguments = ["score", "--task", "made_film", "--task-dir", str(tmp_path / "tasks"), "--media", str(media)]
+    arguments += ["--data-root", str(tmp_path / "data"), "--output-dir", str(tmp_path / "results")]
+    assert main([*arguments, "--device", "cuda:99"]) == 2
+    assert "--device cuda:99: this machine has" in capsys.readouterr().err

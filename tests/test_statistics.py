@@ -275,7 +275,7 @@ def test_a_group_jackknife_is_what_the_textbook_says() -> None:
     reach = 3.1824463 * math.sqrt(means.var(ddof=1) / 4)
     assert found.value == 3.0
     assert found.interval.bounds == pytest.approx((3 - reach, 3 + reach), abs=1e-6)
-    assert found.interval.method == "4-group jackknife over prompts, for the expectation at 40 samples"
+    assert found.interval.method == "4-group jackknife over samples, for the expectation at 40"
     clipped = group_jackknife([set_measured(0.1, [0.0, 0.1, 0.2, 0.5])], 40, bounds=(0.0, math.inf))
     assert clipped.interval.low == 0.0
 

@@ -43,6 +43,7 @@ def test_every_protocol_has_a_row_and_those_that_want_more_videos_say_so(run: Ru
             assert row.scores["fvd"].value is not None, name
         else:
             assert row.scores["fvd"].value is None
+            assert f"the protocol wants {wanted:,} files, the task has 6" in row.why
             assert "add --allow-partial" in row.why
     own = json.loads(run.scores_path.read_text())["tasks"]["made_film"]["metrics"]["fvd"]["value"]
     assert rows["video-lavit"].scores["fvd"].value == own
@@ -89,6 +90,10 @@ def test_a_published_protocol_without_its_weights_says_how_to_get_them(
 def test_mistakes_are_sentences(run: Run, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"has no task 'made_fil'. Did you mean made_film"):
         sweep(run, "made_fil", again(tmp_path))
+    mine = tmp_path / "tats.yaml"
+    mine.write_text((FOLDER / "tats.yaml").read_text().replace("0.00001", "0.001"))
+    with pytest.raises(UsageError, match="tats is the name of a shipped protocol that differs"):
+        sweep(run, "made_film", again(tmp_path), [str(mine)])
     with pytest.raises(UsageError, match="is no protocol"):
         sweep(run, "made_film", again(tmp_path), ["nowhere.yaml"])
 
@@ -119,7 +124,7 @@ def test_a_selfcheck_finds_halves_that_differ(tmp_path: Path, capsys: pytest.Cap
     ranked = sorted(ids_of(count), key=lambda one: digest_bytes(one.encode()))
     for place, one in enumerate(ranked[0::2]):
         write_lossless(tmp_path / "data" / "MSRVTT" / "videos" / f"{one}.mkv", 255 - film(place), 6)
-    assert main(arguments) == 0
+    assert main(arguments) == 1
     assert "SUSPICIOUS" in capsys.readouterr().out
 
 

@@ -59,9 +59,9 @@ class Msrvtt:
         names = [place for name in ANNOTATIONS for place in spread(FOLDERS, name)]
         path = first_file(root, names, SOURCE)
         videos = read_records(path, {"video_id": str}, key="video_id", under="videos")
-        captions = _captions(path)
+        captions = captions_of(path)
         media = MediaFolders(root, VIDEO_FOLDERS, (".mp4", ".avi", ".mkv", ".webm"))
-        numbered = sorted((_number(path, index, row), str(row["video_id"])) for index, row in enumerate(videos))
+        numbered = sorted((number_of(path, index, row), str(row["video_id"])) for index, row in enumerate(videos))
         samples = [
             _sample(path, video_id, captions, media, cast(Role, video), caption_seed)
             for number, video_id in numbered
@@ -70,7 +70,8 @@ class Msrvtt:
         return Found(tuple(samples[: first or None]), {path.name: path})
 
 
-def _captions(path: Path) -> dict[str, list[tuple[int, str]]]:
+def captions_of(path: Path) -> dict[str, list[tuple[int, str]]]:
+    """Return video id -> (sen_id, caption) of each of its captions, in the order of sen_id."""
     found: dict[str, list[tuple[int, str]]] = {}
     fields = {"video_id": str, "sen_id": int, "caption": str}
     for row in read_records(path, fields, key="sen_id", under="sentences"):
@@ -78,7 +79,8 @@ def _captions(path: Path) -> dict[str, list[tuple[int, str]]]:
     return {video: sorted(captions) for video, captions in found.items()}
 
 
-def _number(path: Path, index: int, row: Record) -> int:
+def number_of(path: Path, index: int, row: Record) -> int:
+    """Return a video's number, e.g. 7010 of video7010 (raises UsageError)."""
     name = str(row["video_id"])
     digits = name.removeprefix("video")
     if not name.startswith("video") or not digits.isdigit():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import ClassVar
@@ -58,9 +59,9 @@ class Vqav2:
 class Images:
     """The COCO images of one sub-folder; the images of one id are one Medium."""
 
-    def __init__(self, root: Path, subfolder: str) -> None:
+    def __init__(self, root: Path, subfolder: str, folders: Sequence[str] = IMAGE_FOLDERS) -> None:
         self.subfolder = subfolder
-        self._folders = MediaFolders(root, spread(IMAGE_FOLDERS, subfolder), IMAGE_SUFFIXES)
+        self._folders = MediaFolders(root, spread(folders, subfolder), IMAGE_SUFFIXES)
         self._media: dict[int, tuple[Medium, ...]] = {}
 
     def of(self, image_id: int) -> tuple[Medium, ...]:

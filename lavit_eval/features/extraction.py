@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,10 +44,14 @@ class Watch(Protocol):
 class Extracted:
     """The features of some items."""
 
-    found: Mapping[str, Stored]
+    found: dict[str, Stored]
     """Digest -> features."""
-    failed: Mapping[str, str]
+    failed: dict[str, str]
     """Digest -> why there are none."""
+
+
+Memo = dict[Path, Extracted]
+"""Folder of a store -> what was read from it, extracted into it, or failed, in this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +74,16 @@ class Extraction:
         need: What to look at.
         equipment: Weights and device.
         folder: Where features are kept.
+        known: The weights by which features were extracted before (`weights` of then), where the file is gone.
 
     Attributes:
         weights: The digest of the weight file with its kind, or "demo".
         verified: Whether that is the published file's.
     """
 
-    def __init__(self, need: Need, equipment: Equipment, folder: Path) -> None:
+    def __init__(self, need: Need, equipment: Equipment, folder: Path, known: str | None = None) -> None:
         self.need, self.equipment = need, equipment
-        self.weights, self.verified = _identity(need.protocol, equipment)
+        self.weights, self.verified = _identity(need.protocol, equipment, known)
         self.store = FeatureStore(folder, {**need.extraction(), "weights": self.weights})
 
     @cached_property
@@ -86,21 +91,43 @@ class Extraction:
         """The network, loaded at its first use (raises UsageError when its weights are missing or wrong)."""
         return load_network(self.need.protocol, self.equipment)
 
-    def run(self, items: Sequence[Item], title: str, watch: Watch) -> Extracted:
+    def run(self, items: Sequence[Item], title: str, watch: Watch, memo: Memo | None = None) -> Extracted:
         """Return the features of the items; each medium is computed once, whatever stands for it how often.
 
         Media are decoded in a thread of their own, a few ahead of the network.
+
+        Args:
+            items: What is wanted.
+            title: Of the extraction, for the watch.
+            watch: Told how far it is.
+            memo: What was read, or failed, in this process already; it is filled up.
 
         Raises:
             UsageError: Weights are missing or wrong, a feature is not finite, or the disk is full.
         """
         wanted = {item.digest: item for item in items}
-        found = {digest: kept for digest in wanted if (kept := self.store.find(digest)) is not None}
-        missing = [item for digest, item in wanted.items() if digest not in found]
-        failed: dict[str, str] = {}
-        if not missing:
-            return Extracted(found, failed)
-        watch.begin(title, len(wanted), len(found), "media")
+        before = (memo if memo is not None else {}).setdefault(self.store.folder, Extracted({}, {}))
+        found = {digest: one for digest, one in before.found.items() if digest in wanted}
+        failed = {digest: reason for digest, reason in before.failed.items() if digest in wanted}
+        unread = [digest for digest in wanted if digest not in found and digest not in failed]
+        found |= {digest: kept for digest in unread if (kept := self.store.find(digest)) is not None}
+        missing = [wanted[digest] for digest in unread if digest not in found]
+        if missing:
+            self._extract(missing, title, watch, found, failed)
+        before.found.update(found)
+        before.failed.update(failed)
+        return Extracted(found, failed)
+
+    def _extract(
+        self,
+        missing: Sequence[Item],
+        title: str,
+        watch: Watch,
+        found: dict[str, Stored],
+        failed: dict[str, str],
+    ) -> None:
+        total, done = len(missing) + len(found) + len(failed), len(found) + len(failed)
+        watch.begin(title, total, done, "media")
         try:
             with closing(run_ahead(self._read(missing))) as readings:
                 for reading in readings:
@@ -111,7 +138,6 @@ class Extraction:
                     watch.advance(1)
         finally:
             watch.end()
-        return Extracted(found, failed)
 
     def _read(self, items: Sequence[Item]) -> Generator[_Read, None, None]:
         for item in items:
@@ -150,16 +176,20 @@ class Extraction:
         return stored
 
 
-def _identity(protocol: FeatureProtocol, equipment: Equipment) -> tuple[str, bool]:
+def _identity(protocol: FeatureProtocol, equipment: Equipment, known: str | None) -> tuple[str, bool]:
     """Return what stands for a weight file in the key of stored features, and whether it is the published file's.
 
-    Of the published file it is known without the file, so that its features are found on a machine that lacks it.
+    Of a file that was used before, and of the published one, it is known without the file, so that their features are
+    found on a machine that lacks it.
     """
     if protocol.demo:
         return "demo", True
     file, wanted = entry(protocol.weights), protocol.weights_digest
     published = file.digest
-    if published is not None and locate(file.name, equipment.weights_dir) is None:
+    absent = locate(file.name, equipment.weights_dir) is None
+    if absent and known is not None:
+        return known, known == published
+    if absent and published is not None:
         if wanted in (None, published, f"git:{file.git_blob}"):
             return published, True
         return wanted, False
@@ -183,5 +213,5 @@ def _check_unchanged(item: Item, need: Need) -> None:
         found = cached_digest(item.path)
     except OSError as error:
         raise MediumError(f"{item.path} cannot be read: {error.strerror}.") from error
-    if found != item.digest:
+    if found != (item.content or item.digest):
         raise MediumError(f"{item.path} is not the file that it was when it was made or first read.")

@@ -28,6 +28,8 @@ class Item:
     """Of its content: what its features are kept under."""
     path: Path | None
     text: str | None = None
+    content: str = ""
+    """The digest of the file itself, where features belong to more than it (a reconstruction and its source)."""
     partner: Path | None = None
     """The source of a reconstruction, which it is compared with."""
 

@@ -67,7 +67,7 @@ def weights_at_hand(protocol: FeatureProtocol, equipment: Equipment) -> FoundWei
         return None
     found = require(protocol.weights, equipment.weights_dir, equipment.trusted)
     wanted = protocol.weights_digest
-    if wanted is None or wanted in (f"sha256:{found.sha256}", f"git:{git_blob_id(found.path)}"):
+    if wanted in (None, f"sha256:{found.sha256}") or wanted == f"git:{git_blob_id(found.path)}":
         return found
     # Of a published file, `found.trusted` says nothing: it needs no trust, but for a protocol that names another.
     if found.trusted or found.path.resolve() in equipment.trusted:
@@ -83,6 +83,8 @@ def load_network(protocol: FeatureProtocol, equipment: Equipment) -> FeatureNetw
     found = weights_at_hand(protocol, equipment)
     if found is None:
         return _Demo(protocol)
+    if problem := device_problem(equipment.device):
+        raise UsageError(problem)
     device, trust = equipment.device, not found.published
     if protocol.network == "i3d":
         return _I3d(protocol, found, device, trust)
@@ -94,6 +96,16 @@ def load_network(protocol: FeatureProtocol, equipment: Equipment) -> FeatureNetw
         antialias = protocol.resize == "inception_antialias"
         return _Inception(protocol, Inception(found.path, device, trust, antialias))
     return _Lpips(protocol, Lpips(found.path, device, trust))
+
+
+def device_problem(device: str) -> str | None:
+    """Return why nothing can be computed on a device; None where it can."""
+    if not device.startswith("cuda"):
+        return None
+    number = int(device.partition(":")[2] or 0)
+    if torch.cuda.is_available() and number < torch.cuda.device_count():
+        return None
+    return f"--device {device}: this machine has {torch.cuda.device_count()} such devices; choose another, or cpu."
 
 
 class _Network:

@@ -36,13 +36,39 @@ class ExactMatch:
     def measure(self, samples: Sequence[Sample], texts: Sequence[str]) -> Measured:
         """Score answers; `per_sample` holds the normalised `answer` (see `Metric.measure`)."""
         check_references(samples, texts)
-        answers = [normalise(text) for text in texts]
+        answers = [self.compared(text) for text in texts]
         scores = [
-            float(bool(answer) and any(answer == normalise(reference) for reference in sample.references))
+            float(bool(answer) and any(answer == self.expected(reference) for reference in sample.references))
             for sample, answer in zip(samples, answers, strict=True)
         ]
         records = [{"score": score, "answer": answer} for score, answer in zip(scores, answers, strict=True)]
         return replace(mean_of(scores, scale=100.0), per_sample=records)
+
+    def compared(self, text: str) -> str:
+        """Return an answer in the form in which it is compared."""
+        return normalise(text)
+
+    def expected(self, reference: str) -> str:
+        """Return a reference in the form in which it is compared."""
+        return normalise(reference)
+
+
+class ExactMatchGqa(ExactMatch):
+    """Percentage of answers equal to GQA's, as LLaVA converts them for GQA's eval.py; range 0 to 100.
+
+    White space is taken off an answer's ends (LLaVA's generation does), then full stops off its end, and it is
+    lower-cased; the annotated answer is compared as it stands.
+    """
+
+    version: ClassVar[int] = 1
+
+    def compared(self, text: str) -> str:
+        """Return an answer in the form in which it is compared."""
+        return text.strip().rstrip(".").lower()
+
+    def expected(self, reference: str) -> str:
+        """Return a reference in the form in which it is compared."""
+        return reference
 
 
 @lru_cache(maxsize=65536)

@@ -76,7 +76,9 @@ class SetMeasured:
 
     value: float
     left_out: Floats
-    """[G] the value without each group in turn; groups that hold nothing are left out."""
+    """[G] the value without each group in turn."""
+    groups: tuple[int, ...] = ()
+    """[G] which group each is without; those that hold nothing are not among them."""
     details: Mapping[str, JSON] = field(default_factory=dict)
 
 

@@ -157,6 +157,12 @@ class FeatureProtocol(BaseModel):
             raise ValueError(f"equal_counts, but {self.real.videos} real and {self.generated.videos} generated videos")
         if (self.splits is not None) != (self.network == "c3d"):
             raise ValueError("splits belong to c3d, and only to it")
+        if self.shuffle_seed is not None and self.network != "c3d":
+            raise ValueError("shuffle_seed belongs to c3d")
+        if self.span is not None and self.span < (self.frames or 1):
+            raise ValueError(f"a span of {self.span} frames has no room for a clip of {self.frames}")
+        if self.real is not None and self.covariance_ddof is None:
+            raise ValueError("a distance from a real set needs a covariance_ddof")
         if self.compute_dtype != "float32" and self.network != "i3d":
             raise ValueError(f"compute_dtype {self.compute_dtype} is for i3d only")
 
@@ -211,4 +217,10 @@ def load_protocol(name: str) -> FeatureProtocol:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole"
         raise UsageError(f"{path}: {where}: {first['msg']}.") from error
+    shipped = path.parent == FOLDER or found.protocol not in names()
+    if not shipped and found.fingerprint() != load_protocol(found.protocol).fingerprint():
+        raise UsageError(
+            f"{path}: protocol: {found.protocol} is the name of a shipped protocol that differs from this one; "
+            "give yours a name of its own."
+        )
     return found

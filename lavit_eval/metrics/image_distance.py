@@ -22,6 +22,7 @@ from lavit_eval.metrics.video_distance import (
     can_leave_out,
     extrapolation,
     frechet_measured,
+    no_less_than_zero,
     shared_groups,
     with_real,
 )
@@ -69,7 +70,7 @@ class FidClipByFrame(_FrameDistance):
         ]
         left_out = np.mean([one.left_out for one in found], axis=0)
         by_frame = [one.value for one in found]
-        return SetMeasured(float(np.mean(by_frame)), left_out, {"by_frame": by_frame})
+        return SetMeasured(float(np.mean(by_frame)), left_out, found[0].groups, {"by_frame": by_frame})
 
 
 class FidInception(_FrameDistance):
@@ -143,7 +144,8 @@ def pooled_distance(protocol: FeatureProtocol, gathered: Gathered, extrapolate: 
     if can_leave_out(x_groups, y_groups):
         left_out = frechet.left_out(x, y, *shared_groups(x_groups, y_groups), ddof)
     details = extrapolation(x, y, ddof, protocol.sampling_seed) if extrapolate else {}
-    return SetMeasured(frechet.frechet_distance(x, y, ddof), left_out, details)
+    groups = tuple(np.union1d(x_groups, y_groups).tolist()) if len(left_out) else ()
+    return SetMeasured(no_less_than_zero(frechet.frechet_distance(x, y, ddof)), left_out, groups, details)
 
 
 def _at(rows: FeatureRows, index: int) -> FeatureRows:

@@ -108,7 +108,13 @@ def frechet_measured(gathered: Gathered, protocol: FeatureProtocol, extrapolate:
     if can_leave_out(made.groups, real.groups):
         left_out = frechet.left_out(x, y, *shared_groups(made.groups, real.groups), ddof)
     details = extrapolation(x, y, ddof, protocol.sampling_seed) if extrapolate else {}
-    return SetMeasured(frechet.frechet_distance(x, y, ddof), left_out, details)
+    groups = tuple(np.union1d(made.groups, real.groups).tolist()) if len(left_out) else ()
+    return SetMeasured(no_less_than_zero(frechet.frechet_distance(x, y, ddof)), left_out, groups, details)
+
+
+def no_less_than_zero(distance: float) -> float:
+    """Return a Frechet distance; rounding may leave that of equal sets a trifle below 0."""
+    return max(0.0, distance)
 
 
 def extrapolation(x: np.ndarray, y: np.ndarray, ddof: int, seed: int) -> dict[str, JSON]:
@@ -128,7 +134,8 @@ def kernel_measured(gathered: Gathered) -> SetMeasured:
     left_out = np.zeros(0)
     if can_leave_out(made.groups, real.groups):
         left_out = kernel_distance.left_out(x, y, *shared_groups(made.groups, real.groups))
-    return SetMeasured(kernel_distance.kernel_distance(x, y), left_out)
+    groups = tuple(np.union1d(made.groups, real.groups).tolist()) if len(left_out) else ()
+    return SetMeasured(kernel_distance.kernel_distance(x, y), left_out, groups)
 
 
 def shared_groups(x: Labels, y: Labels) -> tuple[Labels, Labels]:

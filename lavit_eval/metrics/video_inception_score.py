@@ -43,7 +43,9 @@ class IsC3d:
         probabilities = rows.stacked()
         found = _score(probabilities, protocol)
         details = {"splits": list(found.splits), "deviation": found.deviation}
-        return SetMeasured(found.mean, _left_out(rows, probabilities, protocol, splits), details)
+        left_out = _left_out(rows, probabilities, protocol, splits)
+        groups = tuple(np.unique(rows.groups).tolist()) if len(left_out) else ()
+        return SetMeasured(found.mean, left_out, groups, details)
 
 
 class IsC3dOneSplit(IsC3d):

@@ -14,7 +14,11 @@ from lavit_eval.errors import UsageError
 from lavit_eval.models.protocol import FactoryMethods, ModelOptions
 from lavit_eval.sample import JSON, Request, RequestKind, Response
 
-SUFFIXES = frozenset({".mkv", ".mp4", ".avi", ".webm", ".mov", ".m4v", ".gif", ".png", ".jpg", ".jpeg", ".webp"})
+IMAGES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+VIDEOS = frozenset(
+    {".mkv", ".mp4", ".avi", ".webm", ".mov", ".m4v", ".gif", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".ts", ".3gp"}
+)
+SUFFIXES = IMAGES | VIDEOS
 COLUMNS = ("id", "path", "repeat")
 Key = tuple[str, int]
 
@@ -22,8 +26,8 @@ Key = tuple[str, int]
 class ExternalMedia(FactoryMethods):
     """Hands over files that are named by sample id in a folder, or listed in a CSV of id and path.
 
-    The files stay where they are; the run keeps their digests, and refuses one that has changed since. A sample without
-    a file is a failed response; a file without a sample, or two for one, is the user's mistake.
+    The files stay where they are; the run keeps their digests, and takes no new features from one that has changed
+    since. A sample without a file is a failed response; a file without a sample, or two for one, is the user's mistake.
     """
 
     capabilities: ClassVar[frozenset[RequestKind]] = frozenset({"generate_image", "generate_video"})
@@ -48,6 +52,8 @@ class ExternalMedia(FactoryMethods):
         """Return what is wrong with the folder or list, and which files are copies of each other."""
         try:
             files = find_media(place_of(options))
+            if strange := _of_another_kind(files, options.kinds):
+                return [strange]
             return [] if options.arguments.get("copies") == "allowed" else _copies(files)
         except UsageError as error:
             return [str(error)]
@@ -132,7 +138,7 @@ def _in_list(listing: Path) -> dict[Key, Path]:
         with open(listing, encoding="utf-8-sig", newline="") as stream:
             rows = csv.DictReader(stream)
             names = rows.fieldnames or []
-            if not {"id", "path"} <= set(names) or not set(names) <= set(COLUMNS):
+            if not {"id", "path"} <= set(names) <= set(COLUMNS) or len(set(names)) < len(names):
                 raise UsageError(
                     f"{listing}:1: the columns must be id,path (and repeat, where there are several), not "
                     f"{','.join(names) or 'nothing'}; mend the first line."
@@ -165,6 +171,17 @@ def _listed(row: Mapping[str | Any, str | Any], where: str, base: Path) -> tuple
     return (sample_id, int(repeat)), place
 
 
+def _of_another_kind(files: Mapping[Key, Path], kinds: frozenset[RequestKind]) -> str | None:
+    """Return a sentence if there are videos where the task makes images, or the other way round."""
+    wanted = {"generate_image": ("images", VIDEOS), "generate_video": ("videos", IMAGES)}
+    for kind in kinds & wanted.keys():
+        name, unfit = wanted[kind]
+        found = [path for path in files.values() if path.suffix.lower() in unfit]
+        if found:
+            return f"The task makes {name}, but {len(found)} files are none (first: {found[0]}); give the right ones."
+    return None
+
+
 def _copies(files: Mapping[Key, Path]) -> list[str]:
     """Return a sentence if files of different samples have the same content: each copy would count as a video."""
     by_content: dict[str, list[Key]] = defaultdict(list)
@@ -175,8 +192,8 @@ def _copies(files: Mapping[Key, Path]) -> list[str]:
         return []
     first = " and ".join(files[key].name for key in groups[0][:2])
     return [
-        f"{sum(len(keys) - 1 for keys in groups)} files are copies of others (first: {first}); a copy counts as a "
-        "video of its own, so remove them, or accept a score that is labelled: --allow-partial"
+        f"{sum(len(keys) - 1 for keys in groups)} of the files are copies of others (first: {first}); a copy counts as "
+        "a video of its own, so remove them, or accept a score that is labelled: --allow-partial"
     ]
 
 

@@ -10,15 +10,35 @@ import pytest
 from lavit_eval.benchmarks.coco_captions import CocoKarpathyTest
 from lavit_eval.benchmarks.coco_text_to_image import CocoTextToImage
 from lavit_eval.benchmarks.evalcrafter import Evalcrafter
+from lavit_eval.benchmarks.gqa import Gqa
 from lavit_eval.benchmarks.image_to_video import ImageToVideo
+from lavit_eval.benchmarks.mmbench import Mmbench
+from lavit_eval.benchmarks.mme import Mme
+from lavit_eval.benchmarks.mmvet import Mmvet
 from lavit_eval.benchmarks.msrvtt import Msrvtt
 from lavit_eval.benchmarks.msrvtt_qa import MsrvttQa
 from lavit_eval.benchmarks.msvd_qa import MsvdQa
+from lavit_eval.benchmarks.okvqa import OkVqa
+from lavit_eval.benchmarks.pope import Pope
 from lavit_eval.benchmarks.protocol import Benchmark
+from lavit_eval.benchmarks.scienceqa import ScienceqaImg
+from lavit_eval.benchmarks.seed_bench import SeedBench
 from lavit_eval.benchmarks.ucf101 import Ucf101
+from lavit_eval.benchmarks.vizwiz import VizwizVqa
 from lavit_eval.benchmarks.vqav2 import Vqav2
 from lavit_eval.digests import digest_json
 from lavit_eval.registry import BUILT_IN
+from tests.benchmarks.image_layouts import (
+    write_gqa,
+    write_mmbench,
+    write_mme,
+    write_mmvet,
+    write_okvqa,
+    write_pope,
+    write_scienceqa,
+    write_seed_bench,
+    write_vizwiz,
+)
 from tests.benchmarks.layouts import (
     write_evalcrafter,
     write_image_to_video,
@@ -30,8 +50,10 @@ from tests.benchmarks.layouts import (
     write_ucf101,
     write_vqav2,
 )
+from tests.benchmarks.video_versions import VIDEO_CASES, VIDEO_KNOWN
 
 KNOWN = {
+    **VIDEO_KNOWN,
     "vqav2": (1, "7f21606200f3c2eb"),
     "coco_karpathy_test": (1, "65bd54c2916b7c77"),
     "msvd_qa": (1, "598f2ac2022d6fd3"),
@@ -41,8 +63,18 @@ KNOWN = {
     "ucf101": (1, "37db44223c99e129"),
     "mscoco_t2i": (1, "1b26e3eb72d07e15"),
     "evalcrafter": (1, "68931b89964beec7"),
+    "pope": (1, "204c87ea8d9e9b0d"),
+    "mme": (1, "5e25a3d39edaeb41"),
+    "scienceqa_img": (1, "6929e92d362bc881"),
+    "gqa": (1, "67866e0c847a518f"),
+    "okvqa": (1, "7937674cba49b1e0"),
+    "vizwiz_vqa": (1, "70576f3dcf37c6f0"),
+    "mmbench": (1, "c4c1c141fd657551"),
+    "seed_bench": (1, "25bc450a3bd27965"),
+    "mmvet": (1, "8c0aeff685bf20a4"),
 }
 CASES: dict[str, tuple[Benchmark, Callable[[Path], object], str, str]] = {
+    **VIDEO_CASES,
     "vqav2": (Vqav2(), write_vqav2, "vqav2", "val"),
     "coco_karpathy_test": (CocoKarpathyTest(), write_karpathy, "coco", "test"),
     "msvd_qa": (MsvdQa(), write_msvd_qa, "MSVD-QA", "test"),
@@ -52,6 +84,15 @@ CASES: dict[str, tuple[Benchmark, Callable[[Path], object], str, str]] = {
     "ucf101": (Ucf101(), write_ucf101, "", "test"),
     "mscoco_t2i": (CocoTextToImage(), write_text_to_image, "coco", "val"),
     "evalcrafter": (Evalcrafter(), write_evalcrafter, "EvalCrafter", "test"),
+    "pope": (Pope(), write_pope, "pope", "test"),
+    "mme": (Mme(), write_mme, "MME_Benchmark_release_version", "test"),
+    "scienceqa_img": (ScienceqaImg(), write_scienceqa, "scienceqa", "test"),
+    "gqa": (Gqa(), write_gqa, "gqa", "testdev_balanced"),
+    "okvqa": (OkVqa(), write_okvqa, "okvqa", "val"),
+    "vizwiz_vqa": (VizwizVqa(), write_vizwiz, "vizwiz", "val"),
+    "mmbench": (Mmbench(), write_mmbench, "mmbench", "dev"),
+    "seed_bench": (SeedBench(), write_seed_bench, "seed_bench", "all"),
+    "mmvet": (Mmvet(), write_mmvet, "mm-vet", "test"),
 }
 
 
@@ -60,7 +101,9 @@ def test_every_reader_is_watched() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_the_version_belongs_to_the_output(tmp_path: Path, name: str) -> None:
+def test_the_version_belongs_to_the_output(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Images that stand in a table are unpacked into the cache.
+    monkeypatch.setenv("LAVIT_EVAL_CACHE", str(tmp_path / "cache"))
     benchmark, write, folder, split = CASES[name]
     write(tmp_path / folder)
     samples = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lavit_eval.errors import UsageError
-from lavit_eval.metrics.exact_match import ExactMatch, normalise
+from lavit_eval.metrics.exact_match import ExactMatch, ExactMatchGqa, normalise
 from lavit_eval.sample import Sample
 
 
@@ -60,3 +60,16 @@ def test_samples_and_texts_must_be_as_many() -> None:
 
 def test_nothing_to_score_gives_no_rows() -> None:
     assert ExactMatch().measure([], []).rows.shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("Vase.", 100.0), (" vase\n", 100.0), ("vase..", 100.0), ("vase!", 0.0), ("", 0.0)]
+)
+def test_gqa_takes_full_stops_off_the_end_only(text: str, expected: float) -> None:
+    measured = ExactMatchGqa().measure([Sample("1", (), "", ("vase",))], [text])
+    assert float(measured.reduce(measured.rows.sum(axis=0))) == expected
+
+
+def test_gqa_compares_the_annotated_answer_as_it_stands() -> None:
+    measured = ExactMatchGqa().measure([Sample("1", (), "", ("Vase",))], ["vase"])
+    assert measured.rows[0, 0] == 0.0

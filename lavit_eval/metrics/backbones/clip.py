@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,8 @@ from torch import Tensor
 from lavit_eval.errors import UsageError
 from lavit_eval.metrics.backbones.precision import exact_float32
 from lavit_eval.metrics.backbones.scripted import is_scripted, load_scripted
-from lavit_eval.weights import check, entry
+from lavit_eval.metrics.backbones.tensor_files import read_tensors
+from lavit_eval.weights import entry
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
@@ -92,14 +92,7 @@ def _fit(picture: Image.Image, side: int, fit: Fit) -> Frames:
 def _tensors(path: Path, name: str, trust: bool) -> Mapping[str, Tensor]:
     if path.is_file() and is_scripted(path):
         return load_scripted(path, name, trust).state_dict()
-    check(path, entry(name), trust=trust)
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UsageError(f"{path} is no file of weights; get it anew: {entry(name).how_to_get()}") from error
-    if not isinstance(loaded, Mapping):
-        raise UsageError(f"{path} holds no weights by name; get it anew: {entry(name).how_to_get()}")
-    return loaded
+    return read_tensors(path, name, trust)
 
 
 def _build(tensors: Mapping[str, Tensor]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,8 @@ from lavit_eval.errors import UsageError
 from lavit_eval.metrics.backbones.i3d import CLASSES, TF_HUB_EPS, I3d, checked_clips
 from lavit_eval.metrics.backbones.precision import exact_float32
 from lavit_eval.metrics.backbones.scripted import is_scripted, load_scripted
-from lavit_eval.weights import check, entry
+from lavit_eval.metrics.backbones.tensor_files import read_tensors
+from lavit_eval.weights import entry
 
 PRETRAINED = "i3d_pretrained_400.pt"
 SCRIPTED = "i3d_torchscript.pt"
@@ -67,8 +67,7 @@ def load_i3d(path: Path, eps: float = TF_HUB_EPS, trust: bool = False) -> I3d | 
         if eps == TF_HUB_EPS and "logits.conv3d.weight" not in {own_name(name) for name in weights}:
             return ScriptedI3d(scripted)
     else:
-        check(path, entry(PRETRAINED), trust=trust)
-        weights = _read_tensors(path)
+        weights = read_tensors(path, PRETRAINED, trust)
     network = I3d(eps)
     fill(network, weights, str(path))
     return network
@@ -114,13 +113,3 @@ def own_name(name: str) -> str:
     if found["conv"] == "conv3d_0c_1x1":
         return f"logits.{rest}"
     return f"C{found['conv'][1:]}.{rest}"
-
-
-def _read_tensors(path: Path) -> Mapping[str, Tensor]:
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UsageError(f"{path} is no file of tensors; get it anew: {entry(PRETRAINED).how_to_get()}") from error
-    if not isinstance(loaded, Mapping) or not all(isinstance(tensor, Tensor) for tensor in loaded.values()):
-        raise UsageError(f"{path} holds no weights by name; get it anew: {entry(PRETRAINED).how_to_get()}")
-    return loaded

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,8 @@ from torch import Tensor
 
 from lavit_eval.errors import UsageError
 from lavit_eval.metrics.backbones.precision import exact_float32
-from lavit_eval.weights import check, entry
+from lavit_eval.metrics.backbones.tensor_files import read_tensors
+from lavit_eval.weights import entry
 
 NAME = "weights-inception-2015-12-05-6726825d.pth"
 DIMENSIONS = 2048
@@ -75,24 +74,3 @@ class Inception:
             return torch.cat(
                 [self._network(batch.to(self.device).permute(0, 3, 1, 2).contiguous()).cpu() for batch in batches]
             )
-
-
-def read_tensors(path: Path, name: str, trust: bool) -> Mapping[str, Tensor]:
-    """Return the tensors of a file by name, on the CPU, without running anything in it.
-
-    Args:
-        path: The file.
-        name: Its name in the catalogue of weights, against whose digest it is checked first.
-        trust: Accept a file whose digest is not the catalogue's.
-
-    Raises:
-        UsageError: The file is missing, wrong or untrusted, or is no file of tensors.
-    """
-    check(path, entry(name), trust=trust)
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UsageError(f"{path} is no file of tensors; get it anew: {entry(name).how_to_get()}") from error
-    if not isinstance(loaded, Mapping) or not all(isinstance(tensor, Tensor) for tensor in loaded.values()):
-        raise UsageError(f"{path} holds no weights by name; get it anew: {entry(name).how_to_get()}")
-    return loaded

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from lavit_eval.errors import UsageError
-from lavit_eval.metrics.backbones.inception import read_tensors
 from lavit_eval.metrics.backbones.precision import exact_float32
+from lavit_eval.metrics.backbones.tensor_files import read_tensors
 from lavit_eval.metrics.video_input import planes, to_unit
 from lavit_eval.weights import entry
 

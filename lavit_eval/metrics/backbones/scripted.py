@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -30,11 +31,15 @@ def load_scripted(path: Path, name: str, trust: bool) -> torch.jit.ScriptModule:
     Raises:
         UsageError: The file is missing, has a wrong or unknown digest, or is no TorchScript archive.
     """
-    check(path, entry(name), trust=trust)
+    # The file may have changed since its digest was cached; what runs is what is verified.
+    check(path, entry(name), trust=trust, read_again=True)
     if not is_scripted(path):
         raise UsageError(f"{path} is no TorchScript archive, which {name} is; get it anew: {entry(name).how_to_get()}")
     try:
-        loaded = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings():
+            # torch announces that TorchScript is on its way out; the published files are what they are.
+            warnings.simplefilter("ignore")
+            loaded = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise UsageError(f"{path} cannot be read by this torch ({str(error).splitlines()[0]}).") from error
     network: torch.jit.ScriptModule = loaded.eval()

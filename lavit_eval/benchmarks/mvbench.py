@@ -1,0 +1,119 @@
+"""MVBench: twenty tasks, one JSON file each; videos that must be cut are taken as cut segments only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from lavit_eval.benchmarks.annotations import fault, read_records
+from lavit_eval.benchmarks.choice_samples import checked_options, choice_sample
+from lavit_eval.benchmarks.folders import Source, first_file, known_split, spread
+from lavit_eval.benchmarks.identity import ContentIds
+from lavit_eval.benchmarks.named_media import NamedMedia, checked_name
+from lavit_eval.benchmarks.protocol import Found
+from lavit_eval.errors import UsageError
+from lavit_eval.sample import Sample
+
+SOURCE = Source(
+    "MVBench",
+    "https://huggingface.co/datasets/OpenGVLab/MVBench (revision video)",
+    "MIT; the videos keep the licences of their own data sets",
+)
+ROOTS = ("mvbench", "MVBench", "mvbench/video", "MVBench/video")
+TSV = "MVBench.tsv"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the twenty tasks."""
+
+    title: str
+    folders: tuple[str, ...]
+    """Where its videos may lie, relative to one of `ROOTS`; the first is that of the hub's revision `video`."""
+
+
+CHARADES = ("star/Charades_segment", "data0613/star/Charades_segment")
+CLEVRER = ("clevrer/video_validation", "data0613/clevrer/video_validation")
+PERCEPTION = ("perception/videos",)
+PARTS = {
+    "action_sequence": Part("Action Sequence", CHARADES),
+    "action_prediction": Part("Action Prediction", CHARADES),
+    "action_antonym": Part("Action Antonym", ("ssv2_video_mp4", "ssv2_video")),
+    "fine_grained_action": Part("Fine-grained Action", ("Moments_in_Time_Raw/videos",)),
+    "unexpected_action": Part("Unexpected Action", ("FunQA_test/test",)),
+    "object_existence": Part("Object Existence", CLEVRER),
+    "object_interaction": Part("Object Interaction", CHARADES),
+    "object_shuffle": Part("Object Shuffle", PERCEPTION),
+    "moving_direction": Part("Moving Direction", CLEVRER),
+    "action_localization": Part("Action Localization", ("sta/sta_video_segment",)),
+    "scene_transition": Part("Scene Transition", ("scene_qa/video",)),
+    "action_count": Part("Action Count", PERCEPTION),
+    "moving_count": Part("Moving Count", CLEVRER),
+    "moving_attribute": Part("Moving Attribute", CLEVRER),
+    "state_change": Part("State Change", PERCEPTION),
+    "fine_grained_pose": Part("Fine-grained Pose", ("nturgbd_convert", "nturgbd")),
+    "character_order": Part("Character Order", PERCEPTION),
+    "egocentric_navigation": Part("Egocentric Navigation", ("vlnqa",)),
+    "episodic_reasoning": Part("Episodic Reasoning", ("tvqa/video_fps3_hq_segment",)),
+    "counterfactual_inference": Part("Counterfactual Inference", CLEVRER),
+}
+"""In the order of the official notebook. Five of them ask about a part of a video (`start`, `end`)."""
+NOT_SHIPPED = "fine_grained_pose"
+"""Its 320 videos of NTU RGB+D come from the ROSE lab, after a request."""
+
+
+class Mvbench:
+    """MVBench, split `test`: 20 tasks of 200 questions.
+
+    Categories: `task`, and `shipped` over the 19 tasks whose videos come with the benchmark. Questions have no ids in
+    the files: a sample's id is its task and a digest of video, times and question. Questions about a part of a video
+    need the segments that the hub's revision `video` holds; whole videos and folders of frames in their place are
+    missing media, since a model would be shown what the question does not ask about.
+    """
+
+    version: ClassVar[int] = 1
+
+    def read(self, root: Path, split: str) -> Found:
+        """Read the split under the data root (see `Benchmark.read`)."""
+        known_split(split, ("test",), SOURCE)
+        refuse_tsv(root)
+        samples: list[Sample] = []
+        files = {}
+        for name, part in PARTS.items():
+            path = first_file(root, spread([f"{place}/json" for place in ROOTS[:2]], f"{name}.json"), SOURCE)
+            samples += read_part(root, path, name, part)
+            files[name] = path
+        return Found(tuple(samples), files)
+
+
+def refuse_tsv(root: Path) -> None:
+    """Raise UsageError where only VLMEvalKit's table lies there: it leaves out questions whose videos were missing."""
+    tables = [root / place for place in spread(ROOTS, TSV) if (root / place).is_file()]
+    if tables and not any((root / place / "json").is_dir() for place in ROOTS):
+        raise UsageError(
+            f"{tables[0]} holds only questions whose videos were found when it was made: get json/ from {SOURCE.url} "
+            f"and put it at {root / ROOTS[0] / 'json'}"
+        )
+
+
+def read_part(root: Path, path: Path, name: str, part: Part) -> list[Sample]:
+    """Return the samples of one task, in its file's order, whether their videos exist or not."""
+    media = NamedMedia(
+        root, [place for folder in part.folders for place in spread(ROOTS, folder)], label=part.folders[0]
+    )
+    ids = ContentIds()
+    samples = []
+    categories = {"task": part.title, **({} if name == NOT_SHIPPED else {"shipped": "19 tasks"})}
+    fields = {"video": str, "question": str, "candidates": list, "answer": str}
+    for index, row in enumerate(read_records(path, fields)):
+        video = checked_name(path, index, row, "video", row["video"])
+        options = checked_options(path, index, row, "video", row["candidates"])
+        if row["answer"] not in options:
+            fault(path, index, row, "video", f'has the answer "{row["answer"]}", which is none of its candidates')
+        identity = ids.of(name, video, row.get("start"), row.get("end"), row["question"], options)
+        question = f"Question: {row['question']}\nOptions:"
+        place = len(options) - 1 - options[::-1].index(row["answer"])  # the last of equal ones, as the notebook
+        form = "({letter}) {option}"
+        samples.append(choice_sample(identity, media.of(video), question, options, place, categories, form))
+    return samples

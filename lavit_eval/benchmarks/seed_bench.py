@@ -1,0 +1,118 @@
+"""SEED-Bench: multiple-choice questions on images, and on one frame of videos as LLaVA-1.5 asks them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from lavit_eval.benchmarks.annotations import Kind, Record, fault, read_json, read_records
+from lavit_eval.benchmarks.folders import IMAGE_SUFFIXES, Source, first_file, inside, known_split, spread
+from lavit_eval.benchmarks.options import lettered
+from lavit_eval.benchmarks.protocol import Found
+from lavit_eval.errors import UsageError
+from lavit_eval.sample import Medium, Sample
+
+SOURCE = Source(
+    "SEED-Bench",
+    "https://huggingface.co/datasets/AILab-CVC/SEED-Bench",
+    "CC-BY-NC-4.0; images and videos under their sources' terms",
+)
+FOLDERS = ("seed_bench", "SEED-Bench", "SEED", "seed", "")
+IMAGES, FRAMES = "SEED-Bench-image", "SEED-Bench-video-image"
+"""The official folder of images, and LLaVA's of the middle frames of videos ({type}_{question_id}.png)."""
+IMAGE_TYPES, VIDEO_TYPES = range(1, 10), range(10, 13)
+CHOICES = ("choice_a", "choice_b", "choice_c", "choice_d")
+FIELDS: dict[str, Kind] = {
+    **dict.fromkeys(("answer", "question", "data_id", "data_type", *CHOICES), str),
+    "question_id": (str, int),
+    "question_type_id": int,
+}
+
+
+class SeedBench:
+    """SEED-Bench (the first), splits `all` (19,242 questions), `image` and `video` (types 10 to 12).
+
+    A video is shown by one frame, the middle one of its segment, cut out by LLaVA's script. Sample ids are question
+    ids; categories are `question_type` and `part` (image, video).
+    """
+
+    version: ClassVar[int] = 1
+
+    def read(self, root: Path, split: str) -> Found:
+        """Read one split under the data root (see `Benchmark.read`)."""
+        known_split(split, ("all", "image", "video"), SOURCE)
+        path = first_file(root, spread(FOLDERS, "SEED-Bench.json"), SOURCE)
+        rows = read_records(path, FIELDS, key="question_id", under="questions")
+        names = type_names(path)
+        beside = path.parent.relative_to(root).as_posix()
+        folders = {folder: Pictures(root, [beside, *FOLDERS], folder) for folder in (IMAGES, FRAMES)}
+        samples = []
+        for index, row in enumerate(rows):
+            part = part_of(path, index, row, names)
+            if split in ("all", part):
+                samples.append(sample_of(row, part, names[row["question_type_id"]], folders))
+        return Found(tuple(samples), {"questions": path})
+
+
+class Pictures:
+    """The files of one folder, with or without an extension; it is listed once.
+
+    Args:
+        root: The data root.
+        places: Where the folder may lie; the first place that has it counts.
+        name: The folder's name.
+    """
+
+    def __init__(self, root: Path, places: list[str], name: str) -> None:
+        self.name = name
+        candidates = [root / place / name for place in places]
+        self._folder = next((path for path in candidates if path.is_dir()), candidates[0])
+        try:
+            self._files = set(os.listdir(self._folder)) if self._folder.is_dir() else set()
+        except OSError as error:
+            raise UsageError(f"{self._folder} cannot be listed ({error.strerror}): check its permissions") from error
+
+    def of(self, name: str) -> Medium:
+        """Return the medium of this name, with any image extension; it is named even when the file is absent."""
+        found = next((name + suffix for suffix in ("", *IMAGE_SUFFIXES) if name + suffix in self._files), name)
+        return Medium("image", str(self._folder / found), f"{self.name}/{name}")
+
+
+def type_names(path: Path) -> dict[int, str]:
+    """Return the number of each question type -> its name."""
+    given = read_json(path).get("question_type")
+    if not isinstance(given, dict) or any(type(number) is not int for number in given.values()):
+        raise UsageError(f'{path} must be a JSON object with an object "question_type" of names and numbers')
+    return {number: name for name, number in given.items()}
+
+
+def part_of(path: Path, index: int, row: Record, names: Mapping[int, str]) -> str:
+    """Return whether a question is of the image or the video part; raise UsageError where its fields do not agree."""
+    number = row["question_type_id"]
+    part = "image" if number in IMAGE_TYPES else "video" if number in VIDEO_TYPES else None
+    if part is None or number not in names:
+        fault(path, index, row, "question_id", f"has the unknown question_type_id {number}")
+    if row["data_type"] != part:
+        fault(path, index, row, "question_id", f'has the data_type "{row["data_type"]}", but a type of the {part} part')
+    if row["answer"] not in ("A", "B", "C", "D"):
+        fault(path, index, row, "question_id", f"has the answer {row['answer']!r}, not a letter from A to D")
+    if part == "image" and not inside(row["data_id"]):
+        fault(path, index, row, "question_id", 'names an image outside the data folder as "data_id"')
+    return part
+
+
+def sample_of(row: Record, part: str, type_name: str, folders: Mapping[str, Pictures]) -> Sample:
+    """Return the sample of a question."""
+    choices = [row[name] for name in CHOICES]
+    frame = f"{row['question_type_id']}_{row['question_id']}.png"
+    medium = folders[IMAGES].of(row["data_id"]) if part == "image" else folders[FRAMES].of(frame)
+    return Sample(
+        id=str(row["question_id"]),
+        media=(medium,),
+        question=lettered(row["question"], choices),
+        references=(row["answer"],),
+        categories={"question_type": type_name, "part": part},
+        extra={"choices": choices, "reading": "exact"},
+    )

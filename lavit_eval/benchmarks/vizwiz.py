@@ -1,0 +1,53 @@
+"""VizWiz-VQA: questions of blind people about their own photos."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import ClassVar
+
+from lavit_eval.benchmarks.annotations import Record, fault, read_records
+from lavit_eval.benchmarks.folders import IMAGE_SUFFIXES, MediaFolders, Source, first_file, inside, known_split, spread
+from lavit_eval.benchmarks.human_answers import ten_answers
+from lavit_eval.benchmarks.protocol import Found
+from lavit_eval.sample import Medium, Sample
+
+SOURCE = Source("VizWiz-VQA", "https://vizwiz.org/tasks-and-datasets/vqa/", "CC-BY-4.0")
+FOLDERS = (
+    *("vizwiz", "VizWiz", "vizwiz/Annotations", "VizWiz/Annotations", "vizwiz/annotations", "vizwiz_vqa"),
+    *("VizWiz-VQA", "Annotations", ""),
+)
+IMAGE_FOLDERS = ("vizwiz", "VizWiz", "vizwiz/images", "VizWiz/images", "vizwiz_vqa", "VizWiz-VQA", "images", "")
+QUESTION_FIELDS = {"image": str, "question": str}
+ANSWERED_FIELDS = {**QUESTION_FIELDS, "answers": list, "answer_type": str, "answerable": int}
+
+
+class VizwizVqa:
+    """VizWiz-VQA, splits `val` (4,319 questions with ten answers) and `test` (8,000, scored by the EvalAI server).
+
+    Sample ids are the images' file names: the official files number nothing. Categories: `answer_type` and
+    `answerable`; "unanswerable" is an answer like any other.
+    """
+
+    version: ClassVar[int] = 1
+
+    def read(self, root: Path, split: str) -> Found:
+        """Read one split under the data root (see `Benchmark.read`)."""
+        known_split(split, ("val", "test"), SOURCE)
+        path = first_file(root, spread(FOLDERS, f"{split}.json"), SOURCE)
+        rows = read_records(path, ANSWERED_FIELDS if split == "val" else QUESTION_FIELDS, key="image")
+        images = MediaFolders(root, spread(IMAGE_FOLDERS, split), IMAGE_SUFFIXES)
+        samples = []
+        for index, row in enumerate(rows):
+            if not inside(row["image"]):
+                fault(path, index, row, "image", "names a file outside the data folder")
+            stem = PurePosixPath(row["image"]).stem
+            medium = Medium("image", images.find(stem) or images.expected(stem), f"{split}/{row['image']}")
+            answers = ten_answers(path, index, row, "image") if split == "val" else ()
+            categories = categories_of(row) if split == "val" else {}
+            samples.append(Sample(row["image"], (medium,), row["question"], answers, categories))
+        return Found(tuple(samples), {"annotations": path})
+
+
+def categories_of(row: Record) -> dict[str, str]:
+    """Return the kind of answer that was given, and whether most people could answer."""
+    return {"answer_type": row["answer_type"], "answerable": "yes" if row["answerable"] else "no"}

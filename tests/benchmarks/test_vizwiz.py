@@ -1,0 +1,47 @@
+"""VizWiz: a list without question ids, ten answers in val, none in test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lavit_eval.benchmarks.vizwiz import VizwizVqa
+from lavit_eval.errors import UsageError
+from tests.benchmarks.image_layouts import vizwiz_rows, write_vizwiz
+
+
+def test_val(tmp_path: Path) -> None:
+    write_vizwiz(tmp_path / "vizwiz")
+    first, second = VizwizVqa().read(tmp_path, "val").samples
+    assert first.id == "VizWiz_val_00009001.jpg"
+    assert first.references == ("tomato",) * 6 + ("unanswerable",) * 4
+    assert first.categories == {"answer_type": "other", "answerable": "yes"}
+    assert second.categories["answerable"] == "no"
+    assert Path(first.media[0].path) == tmp_path / "vizwiz" / "val" / "VizWiz_val_00009001.jpg"
+    assert first.media[0].name == "val/VizWiz_val_00009001.jpg"
+
+
+def test_test_has_questions_only(tmp_path: Path) -> None:
+    rows = [{"image": "VizWiz_test_00009001.jpg", "question": "What is this?"}]
+    write_vizwiz(tmp_path / "VizWiz" / "Annotations", rows, split="test")
+    (sample,) = VizwizVqa().read(tmp_path, "test").samples
+    assert (sample.references, sample.categories) == ((), {})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"answers": [{"answer": "a"}] * 9}, "has 9 answers, not 10"),
+        ({"answers": [{"answer": None}] * 10}, 'an answer without a text "answer"'),
+        ({"image": "VizWiz_val_00009001.jpg"}, "has the image of entry 1"),
+        ({"image": "../a.jpg"}, "outside the data folder"),
+        ({"answerable": True}, 'has true or false as "answerable"'),
+    ],
+)
+def test_a_bad_entry_is_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    first, second = vizwiz_rows()
+    write_vizwiz(tmp_path / "vizwiz", [first, {**second, **change}])
+    with pytest.raises(UsageError, match=r"val\.json, entry 2 .*" + said):
+        VizwizVqa().read(tmp_path, "val")

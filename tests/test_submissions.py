@@ -1,0 +1,88 @@
+"""Splits without public answers give a file for the server, whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lavit_eval.errors import UsageError
+from lavit_eval.evaluate import evaluate
+from lavit_eval.prospect import RunOptions
+from lavit_eval.registry import Catalogue
+from lavit_eval.running import conclude
+from tests.benchmarks.image_layouts import write_vizwiz
+from tests.benchmarks.layouts import VQA_QUESTIONS, write_vqav2_testdev
+from tests.tiny_world import Echo, options_for
+
+VIZWIZ = [{"image": f"VizWiz_test_0000900{n}.jpg", "question": "What is this?"} for n in range(3)]
+
+
+def made(name: str, folder: Path) -> RunOptions:
+    if name == "vizwiz_vqa_test":
+        write_vizwiz(folder / "data" / "vizwiz", VIZWIZ, split="test")
+    else:
+        write_vqav2_testdev(folder / "data" / "vqav2")
+    for path in (folder / "data").rglob("*.jpg"):
+        path.write_bytes(b"made")
+    task = Catalogue().task(name)
+    return options_for(task, folder / "data", folder / "results", counts={name: 3}, run_id="r", repeats=2)
+
+
+def submission(options: RunOptions) -> tuple[dict[str, Any], Path]:
+    outcome = evaluate(options)
+    (scores,) = outcome.scores["tasks"].values()
+    return scores["submission"], outcome.run.folder
+
+
+def test_vizwiz(tmp_path: Path, echo: type[Echo], capsys: pytest.CaptureFixture[str]) -> None:
+    options = made("vizwiz_vqa_test", tmp_path)
+    outcome = evaluate(options)
+    scores = outcome.scores["tasks"]["vizwiz_vqa_test"]
+    assert scores["submission"] == {"file": "tasks/vizwiz_vqa_test/submission.json"}
+    path = outcome.run.folder / "tasks" / "vizwiz_vqa_test" / "submission.json"
+    assert json.loads(path.read_text()) == [{"answer": "cat", "image": row["image"]} for row in VIZWIZ]
+    assert scores["metrics"]["vqa_accuracy"]["skipped"] == "the split has no public answers"
+    conclude([outcome], options.output)
+    assert f"Submission of vizwiz_vqa_test: {path}" in capsys.readouterr().err
+
+
+def test_vqa_has_numbers_as_ids(tmp_path: Path, echo: type[Echo]) -> None:
+    said, folder = submission(made("vqav2_testdev", tmp_path))
+    rows = json.loads((folder / said["file"]).read_text())
+    assert rows == [{"answer": "cat", "question_id": row["question_id"]} for row in VQA_QUESTIONS]
+
+
+def test_without_an_answer_none_is_written(tmp_path: Path, echo: type[Echo]) -> None:
+    Echo.fails = {VIZWIZ[1]["image"]}
+    options = made("vizwiz_vqa_test", tmp_path)
+    outcome = evaluate(options)
+    said = outcome.scores["tasks"]["vizwiz_vqa_test"]["submission"]
+    assert said == {"file": None, "reason": "1 of 3 questions have no answer"}
+    assert not list(outcome.run.folder.rglob("submission.json"))
+
+
+def test_a_limited_run_writes_none(tmp_path: Path, echo: type[Echo], capsys: pytest.CaptureFixture[str]) -> None:
+    options = dataclasses.replace(made("vizwiz_vqa_test", tmp_path), limit=2)
+    outcome = evaluate(options)
+    assert outcome.scores["tasks"]["vizwiz_vqa_test"]["submission"]["file"] is None
+    conclude([outcome], options.output)
+    assert "none is written, 1 of 3 questions have no answer" in capsys.readouterr().err
+
+
+def test_answers_are_processed_for_the_server() -> None:
+    from lavit_eval.sample import Sample
+    from lavit_eval.submissions import FORMS
+
+    assert FORMS["vqa"](Sample("7", (), "", ()), "The two dogs.") == {"question_id": 7, "answer": "2 dogs"}
+
+
+def test_only_answers_can_be_submitted(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        json.dumps({"task": "mine", "extends": "coco_karpathy_test", "submission": "vqa"})
+    )
+    with pytest.raises(UsageError, match="submission is for answer tasks only"):
+        Catalogue([tmp_path]).task("mine")
