@@ -111,6 +111,10 @@ def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
         from lavit_eval.running import show_leaderboard
 
         return show_leaderboard(options.runs, options.output_dir)
+    if options.command == "report":
+        from lavit_eval.report_command import report
+
+        return report(options)
     if options.command in ("score", "sweep", "selfcheck"):
         return _dispatch_scoring(options, given)
     from lavit_eval import running
