@@ -70,8 +70,10 @@
     const metric = index.metric === null ? "" : `, scored by ${index.metric}`;
     const shown = places.length === index.n ? "" : `${places.length.toLocaleString("en")} of `;
     count.textContent = `${shown}${index.n.toLocaleString("en")} samples${metric}`;
-    if (!places.length) panel.replaceChildren(element("p", { "class": "dim" }, "No sample fits these filters."));
-    else if (first) list.choose(0, false);
+    if (!places.length) {
+      opened = -1;
+      panel.replaceChildren(element("p", { "class": "dim" }, "No sample fits these filters."));
+    } else if (first) list.choose(0, false);
   }
 
   async function open(number, wanted = {}) {
