@@ -133,6 +133,10 @@ def test_charts_have_a_size_and_marks_within(browser: Any, pages: dict[str, Path
     )
     assert len(found) >= 4
     assert all(found)
+    page.ask("document.querySelectorAll('.card details').forEach(one => { one.open = true; })")
+    bars = page.ask("[...document.querySelectorAll('.bars rect')].map(one => getComputedStyle(one).display)")
+    assert len(bars) == 3
+    assert set(bars) == {"inline"}
 
 
 def test_filters_and_search_find_what_they_say(browser: Any, pages: dict[str, Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,15 @@ def test_generated_and_real_films_stand_together(tmp_path: Path) -> None:
     assert all(source.startswith("media/") for _, _, source, _, _ in first["media"])
     assert first["references"] == [[f"a {HOSTILE}", 1]]
     assert index_of(pages)["answers"] == [""] * 3
+
+
+def test_a_film_that_was_shown_and_is_the_target_stands_once(tmp_path: Path) -> None:
+    run = film_run(tmp_path, count=1)
+    pages = pages_of(run, None, again(tmp_path))
+    (item,) = pages.reading.items
+    assert item.sample is not None
+    rebuilt = replace(item, sample=replace(item.sample, media=item.sample.targets))
+    pages = replace(pages, reading=replace(pages.reading, items=[rebuilt]))
+    write_task(pages, tmp_path, {}, run, None)
+    (said,) = registered(tmp_path / "data" / "0" / "0.js")
+    assert [role for role, *_ in said["media"]] == ["shown to the model", "generated"]
