@@ -120,6 +120,10 @@ def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
 
         command: Callable[[argparse.Namespace], int] = getattr(compare_commands, options.command)
         return command(options)
+    if options.command == "report":
+        from lavit_eval.report_command import report
+
+        return report(options)
     if options.command in ("score", "sweep", "selfcheck"):
         return _dispatch_scoring(options, given)
     from lavit_eval import running

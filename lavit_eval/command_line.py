@@ -52,6 +52,7 @@ def build_parser() -> Parser:
     _add_baseline(commands)
     _add_explain(commands)
     _add_history(commands)
+    _add_report(commands)
     _add_runs(commands)
     _add_weights(commands)
     _add_checkpoint(commands)
@@ -144,6 +145,23 @@ def _add_runs(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     pruned.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or its id")
     pruned.add_argument("--keep", choices=["preview", "none"], required=True, help="what stays")
+
+
+def _add_report(commands: argparse._SubParsersAction[Parser]) -> None:
+    report = commands.add_parser("report", help="write a finished run as a page: scores, charts and every sample")
+    report.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or its id")
+    report.add_argument("base", nargs="?", type=Path, metavar="BASE", help="a run to set beside it, sample by sample")
+    report.add_argument("--out", type=Path, metavar="DIR", help="folder of the page (default OUTPUT/reports/RUN)")
+    report.add_argument(
+        "--media",
+        choices=["none", "previews", "copy"],
+        default="previews",
+        help="none; small copies that browsers play (default); or whole files where browsers play them",
+    )
+    report.add_argument("--data-root", type=Path, metavar="DIR", help="folder of the benchmarks, if it moved")
+    report.add_argument("--debug", action="store_true", help="show the traceback of an internal error")
+    _add_output(report)
+    _add_task_dir(report)
 
 
 def _add_weights(commands: argparse._SubParsersAction[Parser]) -> None:

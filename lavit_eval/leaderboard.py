@@ -138,9 +138,9 @@ def render_markdown(table_rows: Sequence[Row]) -> str:
     origins = _origins(table_rows)
     for _, grouped in groupby(table_rows, key=lambda row: row.group):
         group = list(grouped)
-        decimals = number_of_decimals(group)
+        decimals = decimals_of(group)
         for row in group:
-            value = number(row.value, decimals)
+            value = rounded(row.value, decimals)
             text = [row.task, f"{row.metric} {_arrow(row)}", row.model]
             numbers = [f"**{value}**" if row.best else value, _interval(row, decimals), _count(row), _coverage(row)]
             rest = [origins[row], ", ".join(row.labels), str(row.paper) if row.paper else NOTHING]
@@ -267,14 +267,14 @@ def _add_group(
     """
     from rich.text import Text
 
-    first, decimals = group[0], number_of_decimals(group)
+    first, decimals = group[0], decimals_of(group)
     shared = [label for label in first.labels if all(label in row.labels for row in group)]
     about = [f"protocol {origins[first]}", *(label for label in shared if label not in everywhere)]
     percent = ", %" if first.unit == "percent" else ""
     title = f"{_plain(first.task)} · {_plain(first.metric)}{percent} {_arrow(first)}"
     table.add_row(Text(title, "bold cyan"), "", "", "", "", Text(", ".join(map(_plain, about)), "cyan"))
     for row in group:
-        value = Text(number(row.value, decimals), "bold" if row.best else "")
+        value = Text(rounded(row.value, decimals), "bold" if row.best else "")
         mark = Text("" if color else "*" if row.best else " ")
         own = ", ".join(_plain(label) for label in row.labels if label not in shared)
         if row.skipped is not None and len(row.skipped) > SHORT_REASON:
@@ -320,7 +320,7 @@ def _arrow(row: Row) -> str:
     return "↑" if row.higher_is_better else "↓"
 
 
-def number_of_decimals(group: Sequence[Row]) -> int:
+def decimals_of(group: Sequence[Row]) -> int:
     """Return how many decimals a group's values need: 1 on a scale of 100, else 2, or 4 within [-1, 1]."""
     if group[0].unit in ("percent", "x100"):
         return 1
@@ -328,7 +328,7 @@ def number_of_decimals(group: Sequence[Row]) -> int:
     return 4 if sizes and max(sizes) <= 1 else 2
 
 
-def number(value: float | None, decimals: int) -> str:
+def rounded(value: float | None, decimals: int) -> str:
     """Return a value with so many decimals, a dash where there is none."""
     # Adding 0 to what is rounded already turns a negative zero into a plain one.
     return NOTHING if value is None else f"{round(value, decimals) + 0.0:.{decimals}f}"

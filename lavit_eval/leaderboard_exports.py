@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from lavit_eval.errors import UsageError
-from lavit_eval.leaderboard import Row, number, number_of_decimals
+from lavit_eval.leaderboard import Row, decimals_of, rounded
 from lavit_eval.published import PublishedNumber, published
 
 NOTHING = "–"
@@ -51,9 +51,9 @@ def render_latex(rows: Sequence[Row], every_published: bool = False) -> str:
         arrow = "$\\uparrow$" if group[0].higher_is_better else "$\\downarrow$"
         for place, row in enumerate(group):
             title = f"{_latex(row.task)} {_latex(row.metric)} {arrow}" if place == 0 else ""
-            value = number(row.value, number_of_decimals(group))
+            value = rounded(row.value, decimals_of(group))
             shown = f"\\textbf{{{value}}}" if row.best else value
-            interval = _interval(row, number_of_decimals(group))
+            interval = _interval(row, decimals_of(group))
             lines.append(f"{title} & {_latex(_named(row))} & {shown} & {interval} & {row.n} \\\\")
         for other in _published(group, every_published):
             grey = "\\textcolor{gray}{%s}"
@@ -71,10 +71,10 @@ def render_html(rows: Sequence[Row], every_published: bool = False) -> str:
         title = _html(f"{first.task} · {first.metric} {arrow}")
         body.append(f'<tr class="group"><td colspan="5">{title} <small>protocol {_html(first.protocol[:8])}</small>')
         for row in group:
-            value = _html(number(row.value, number_of_decimals(group)))
+            value = _html(rounded(row.value, decimals_of(group)))
             shown = f"<strong>{value}</strong>" if row.best else value
             labels = _html(", ".join([*row.labels, *([row.skipped] if row.skipped else [])]))
-            cells = f'<td class="n">{shown}<td class="n">{_html(_interval(row, number_of_decimals(group)))}'
+            cells = f'<td class="n">{shown}<td class="n">{_html(_interval(row, decimals_of(group)))}'
             body.append(
                 f'<tr><td>{_html(row.model)}{cells}<td class="n">{row.n}/{row.task_n}<td><small>{labels}</small>'
             )

@@ -14,9 +14,18 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lavit_eval"
 # From the top floor to the ground; a module may import from floors below its own, and from its own.
 FLOORS = [
     {"cli"},
-    {"running", "score_commands", "listing", "checkpoints", "command_line", "weight_commands", "compare_commands"},
+    {
+        "running",
+        "score_commands",
+        "listing",
+        "checkpoints",
+        "command_line",
+        "weight_commands",
+        "compare_commands",
+        "report_command",
+    },
     {"wanted"},
-    {"sweep"},
+    {"sweep", "report"},
     {"rescoring", "selfcheck", "demo", "pruning"},
     {"evaluate", "leaderboard", "reproduction_tables", "leaderboard_exports"},
     {"compare_output", "baselines", "explain", "history_chart"},

@@ -1,0 +1,170 @@
+"""A report as a folder: which one may be written to, and what is put there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from lavit_eval.errors import UsageError
+from lavit_eval.files import write_atomic, write_json
+from lavit_eval.journal import Key
+from lavit_eval.progress import Progress, Silence
+from lavit_eval.report.media import MediaMode, place_media
+from lavit_eval.report.overview import Board, TaskOverview, runs_of_the_model, task_overview
+from lavit_eval.report.reading import Item, read_task
+from lavit_eval.report.samples import TaskPages, media_files, write_task
+from lavit_eval.report.script_data import write_script
+from lavit_eval.rescoring import Again
+from lavit_eval.runs import Run
+from lavit_eval.sample import MediumKind
+
+SCHEMA = 1
+MARK = "report.json"
+"""Says that a folder is a report, which may be written anew."""
+STYLES = ("report.css", "samples.css")
+SCRIPTS = ("store.js", "query.js", "list.js", "player.js", "detail.js", "browser.js")
+"""In the order in which the page loads them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """How a report is made."""
+
+    again: Again
+    """Where tasks and annotation files are looked up."""
+    media: MediaMode = "previews"
+    progress: Progress = field(default_factory=Silence)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A report that was written."""
+
+    page: Path
+    notices: tuple[str, ...]
+    """What the page lacks, one sentence each."""
+
+
+def write_report(run: Run, base: Run | None, folder: Path, options: ReportOptions) -> Written:
+    """Write the report of a finished run, beside another one where given, into a folder.
+
+    A report that stands in the folder is replaced; media that it holds already are not written again.
+
+    Raises:
+        UsageError: A run is not finished, the folder holds something else, or it cannot be written.
+    """
+    board = _board(run, base)
+    _claim(folder)
+    tasks = [_pages(number, name, run, base, board, options) for number, name in enumerate(board.run["tasks"])]
+    wanted: dict[Path, MediumKind] = {}
+    for pages in tasks:
+        wanted |= media_files(pages, run, base)
+    media = place_media(wanted, folder, options.media, options.progress)
+    shutil.rmtree(folder / "data", ignore_errors=True)
+    overviews = []
+    for pages in tasks:
+        write_task(pages, folder, media, run, base)
+        overviews.append(task_overview(pages, board))
+    write_script(folder / "data" / "tasks.js", "tasks", _about(tasks, board))
+    _copy_assets(folder / "assets")
+    page = folder / "index.html"
+    write_atomic(page, _page(run, base, board, overviews).encode())
+    lacking = sorted({shown.note for shown in media.values() if shown.source is None and options.media != "none"})
+    notices = [f"{one.name}: without questions and references: {one.without_samples}" for one in overviews]
+    kept = [notice for notice, one in zip(notices, overviews, strict=True) if one.without_samples is not None]
+    gone = sum(shown.source is None for shown in media.values()) if lacking else 0
+    return Written(page, (*kept, *([f"{gone} media cannot be shown, e.g.: {lacking[0]}"] if lacking else [])))
+
+
+def _board(run: Run, base: Run | None) -> Board:
+    scores = _finished(run)
+    return Board(scores, _finished(base) if base is not None else None, run.scores_under(), runs_of_the_model(run))
+
+
+def _finished(run: Run) -> dict[str, Any]:
+    scores = run.scores()
+    if scores is None:
+        raise UsageError(f"Run {run.id} is not finished; continue it with the command that began it, then report it.")
+    return scores
+
+
+def _claim(folder: Path) -> None:
+    """Make the folder, or make sure that it is a report (raises UsageError)."""
+    try:
+        held = [path.name for path in folder.iterdir()] if folder.exists() else []
+        if held and not _is_report(folder / MARK):
+            raise UsageError(
+                f"{folder} holds something else ({sorted(held)[0]}, ...); choose an empty folder with --out."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be a report's folder ({error.strerror}); choose another --out.") from error
+    write_json(folder / MARK, {"schema": SCHEMA, "made_by": "lavit-eval report"})
+
+
+def _is_report(mark: Path) -> bool:
+    try:
+        found = json.loads(mark.read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("made_by") == "lavit-eval report"
+
+
+def _pages(number: int, name: str, run: Run, base: Run | None, board: Board, options: ReportOptions) -> TaskPages:
+    reading = read_task(run, name, board.run["tasks"][name], options.again)
+    others: dict[Key, Item] | None = None
+    if base is not None and board.base is not None and name in board.base["tasks"]:
+        theirs = read_task(base, name, board.base["tasks"][name], options.again, with_samples=False)
+        others = {item.key: item for item in theirs.items}
+    return TaskPages(number, reading, others)
+
+
+def _about(tasks: list[TaskPages], board: Board) -> dict[str, Any]:
+    """Return what the sample browser knows of the run before a task is opened."""
+    return {
+        "model": board.run["model"]["label"],
+        "base": board.base["model"]["label"] if board.base is not None else None,
+        "tasks": [
+            {
+                "name": pages.reading.task.task,
+                "request": pages.reading.task.request,
+                "prompt": pages.reading.task.prompt,
+                "n": len(pages.reading.items),
+                "base": pages.base is not None,
+            }
+            for pages in tasks
+        ],
+    }
+
+
+def _copy_assets(folder: Path) -> None:
+    for name in (*STYLES, *SCRIPTS):
+        write_atomic(folder / name, (files("lavit_eval.report") / "assets" / name).read_bytes())
+
+
+def _page(run: Run, base: Run | None, board: Board, overviews: list[TaskOverview]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("lavit_eval.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    everywhere = [label for label in overviews[0].labels if all(label in one.labels for one in overviews)]
+    return environment.get_template("index.html").render(
+        run=run,
+        base=base,
+        model=board.run["model"],
+        base_model=board.base["model"] if board.base is not None else None,
+        labels=everywhere,
+        tasks=overviews,
+        styles=STYLES,
+        scripts=SCRIPTS,
+        failures=sum(one.failed + one.skipped for one in overviews),
+    )

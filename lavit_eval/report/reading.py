@@ -1,0 +1,110 @@
+"""A finished run read back for people: every response with its sample, its scores and why it failed."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lavit_eval.errors import UsageError
+from lavit_eval.journal import Key
+from lavit_eval.preparation import PreparedTask
+from lavit_eval.rescoring import Again, prepare_again
+from lavit_eval.runs import Run
+from lavit_eval.sample import JSON, Response, Sample
+from lavit_eval.task import Task
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One response of a run."""
+
+    response: Response
+    sample: Sample | None
+    """What was asked; None where the annotation files are not at hand any more."""
+    record: Record
+    """Metric -> {"score": ..., ...}, beside what the reader chose for the sample."""
+
+    @property
+    def key(self) -> Key:
+        """(sample id, repeat)."""
+        return self.response.key
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReading:
+    """One task of a run."""
+
+    task: Task
+    scores: Mapping[str, Any]
+    """The task's part of `scores.json`."""
+    items: list[Item]
+    """By repeat, then in the official order, or that of the journal without the annotation files."""
+    without_samples: str | None
+    """Why questions and references are not there; None where they are."""
+
+    @property
+    def ordering_metric(self) -> str | None:
+        """The primary metric where it scores single responses, else the first that does; None if none does."""
+        names = [self.task.primary, *(name for name in self.task.metrics if name != self.task.primary)]
+        having = {name for item in self.items for name in names if name in item.record}
+        return next((name for name in names if name in having), None)
+
+
+def read_task(
+    run: Run, name: str, scores: Mapping[str, Any], again: Again, *, with_samples: bool = True
+) -> TaskReading:
+    """Return one task of a finished run.
+
+    Args:
+        run: The run.
+        name: The task.
+        scores: The task's part of `scores.json`.
+        again: Where the annotation files lie.
+        with_samples: Whether questions and references are looked up at all.
+
+    Raises:
+        UsageError: A journal or the per-sample records cannot be read.
+    """
+    task = Task.model_validate(run.manifest["tasks"][name]["fields"])
+    samples: dict[str, Sample] = {}
+    reason: str | None = "not looked up"
+    if with_samples:
+        try:
+            samples, reason = {sample.id: sample for sample in _prepared(run, task, again).samples}, None
+        except UsageError as error:
+            reason = str(error)
+    records = _records(run.task_folder(name) / "samples.jsonl")
+    entries = run.entries(name)
+    place = {sample_id: index for index, sample_id in enumerate(samples)}
+    last = len(place)
+    keys = sorted(entries, key=lambda key: (key[1], place.get(key[0], last)))
+    items = [Item(entries[key].response, samples.get(key[0]), records.get(key, {})) for key in keys]
+    return TaskReading(task, scores, items, reason)
+
+
+def _prepared(run: Run, task: Task, again: Again) -> PreparedTask:
+    return prepare_again(run, [task], again)[0]
+
+
+def _records(path: Path) -> dict[Key, Record]:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            parsed = [json.loads(line) for line in stream]
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read ({error}); score the run again: lavit-eval score RUN") from error
+    return {(record["sample_id"], record["repeat"]): record for record in parsed}
+
+
+def score_of(record: Record, metric: str) -> float | None:
+    """Return one metric's score of a response, None where it has none or one that has no place in an order."""
+    part = record.get(metric)
+    score: JSON = part.get("score") if isinstance(part, Mapping) else None
+    return float(score) if isinstance(score, int | float) and math.isfinite(score) else None

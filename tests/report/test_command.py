@@ -1,0 +1,156 @@
+"""`lavit-eval report` as a user meets it: where the page lies, what it says, and one sentence for a mistake."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from lavit_eval.cli import main
+from lavit_eval.report.folder import SCRIPTS, STYLES
+from lavit_eval.runs import Run
+from tests.report.made_runs import HOSTILE, answer_questions, question_runs, write_questions
+
+
+class Tags(HTMLParser):
+    """Counts the elements of a page and collects its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run and its BASE."""
+    folder = tmp_path_factory.mktemp("made")
+    question_runs(folder)
+    return folder
+
+
+def _report(capsys: pytest.CaptureFixture[str], made: Path, *arguments: str) -> tuple[int, str, str]:
+    folders = ["--output-dir", str(made / "results"), "--task-dir", str(made / "tasks"), "--media", "none"]
+    code = main(["report", *arguments, *folders])
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.out + captured.err
+    return code, captured.out, captured.err
+
+
+def _parsed(page: Path) -> Tags:
+    tags = Tags()
+    tags.feed(page.read_text())
+    return tags
+
+
+def test_the_page_is_named_and_whole(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = _report(capsys, made, "run", "base")
+    page = Path(out.strip())
+    assert code == 0
+    assert page == made / "results" / "reports" / "run-against-base" / "index.html"
+    needed = [attributes.get("src") or attributes.get("href") for tag, attributes in _parsed(page).tags]
+    files = [one for one in needed if one and not one.startswith(("#", "data:"))]
+    assert len(files) == len(STYLES) + len(SCRIPTS) + 1
+    for one in files:
+        assert (page.parent / one).is_file(), one
+    assert not re.search(r"(https?:)?//[a-z]", page.read_text())
+
+
+def test_hostile_texts_are_no_markup(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = Path(_report(capsys, made, "run", "base")[1].strip())
+    tags = _parsed(page)
+    assert HOSTILE in "".join(tags.text)
+    assert not [tag for tag, _ in tags.tags if tag in ("img", "textarea")]
+    scripts = [attributes for tag, attributes in tags.tags if tag == "script"]
+    assert all(set(attributes) == {"src"} for attributes in scripts)
+    assert not [name for _, attributes in tags.tags for name in attributes if name.startswith("on")]
+
+
+def test_the_page_says_the_runs_numbers(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = Path(_report(capsys, made, "run", "base")[1].strip())
+    text = html.unescape(page.read_text())
+    run, base = (Run(made / "results" / "runs" / name).scores() for name in ("run", "base"))
+    assert run is not None and base is not None
+    own, theirs = (one["tasks"]["made_qa"]["metrics"]["exact_match"] for one in (run, base))
+    assert f"<b>{own['value']:.1f}</b>" in text
+    assert f"{own['interval'][0]:.1f} to {own['interval'][1]:.1f}" in text
+    assert f"{own['value'] - theirs['value']:+.1f}" in text
+    assert "23 of 24" in text
+    assert "run.jsonl has no answer to it." in text
+    # The paper's number stands beside it, with the reason why it is another quantity.
+    assert "73.2" in text and "GPT-3.5 judge" in text
+    svgs = [attributes for tag, attributes in _parsed(page).tags if tag == "svg" and attributes.get("class") == "strip"]
+    assert svgs and all("exact_match" in (attributes["aria-label"] or "") for attributes in svgs)
+
+
+def test_another_protocol_is_no_difference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = write_questions(tmp_path / "data")
+    answer_questions(tmp_path, "run", dict.fromkeys(ids, "cat"))
+    base = answer_questions(tmp_path, "base", dict.fromkeys(ids, "dog"))
+    document = json.loads(base.scores_path.read_text())
+    document["tasks"]["made_qa"]["protocol"] = "0" * 64
+    base.scores_path.write_text(json.dumps(document))
+    page = Path(_report(capsys, tmp_path, "run", "base")[1].strip())
+    row = re.search(r'data-name="difference">(.*?)</td>', page.read_text(), re.DOTALL)
+    assert row is not None and "another protocol" in row.group(1)
+    assert not re.search(r"\d", re.sub("<.*?>", "", row.group(1)))
+
+
+def test_runs_of_one_model_make_a_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = write_questions(tmp_path / "data")
+    answer_questions(tmp_path, "one", dict.fromkeys(ids, "cat"))
+    page = Path(_report(capsys, tmp_path, "one")[1].strip())
+    assert 'id="history"' not in page.read_text()
+    answer_questions(tmp_path, "two", {one: "dog" if number < 9 else "cat" for number, one in enumerate(ids)})
+    page = Path(_report(capsys, tmp_path, "one")[1].strip())
+    (chart,) = re.findall(r'<svg class="history".*?</svg>', page.read_text(), re.DOTALL)
+    assert chart.count("<circle") == 2
+    points = re.findall(r'<g class="(.*?)"><title>(.*?)</title>', chart)
+    assert [(role, name.split(", ")[1]) for role, name in points] == [("run here", "one"), ("run", "two")]
+
+
+def test_a_report_is_replaced_and_nothing_else_is(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page"
+    assert _report(capsys, made, "run", "base", "--out", str(page))[0] == 0
+    (page / "data" / "9").mkdir()
+    (page / "data" / "9" / "0.js").write_text("stale")
+    assert _report(capsys, made, "run", "--out", str(page))[0] == 0
+    assert not (page / "data" / "9").exists()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.tex").write_text("mine")
+    code, out, err = _report(capsys, made, "run", "--out", str(other))
+    assert (code, out) == (2, "")
+    assert "holds something else (thesis.tex" in err
+    assert [path.name for path in other.iterdir()] == ["thesis.tex"]
+
+
+def test_a_users_mistake_is_a_sentence(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = _report(capsys, made, "nowhere")
+    assert (code, out) == (2, "") and "There is no run at nowhere" in err
+    code, out, err = _report(capsys, made, "run", "nowhere")
+    assert (code, out) == (2, "") and "There is no run at nowhere" in err
+    unfinished = made / "results" / "runs" / "unfinished"
+    unfinished.mkdir()
+    manifest = (made / "results" / "runs" / "run" / "manifest.json").read_text()
+    (unfinished / "manifest.json").write_text(manifest)
+    for arguments in (["unfinished"], ["run", "unfinished"]):
+        code, out, err = _report(capsys, made, *arguments)
+        assert (code, out) == (2, "") and "unfinished is not finished" in err
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    code, _, err = _report(capsys, made, "run", "--out", str(taken))
+    assert code == 2 and "cannot be a report's folder" in err
+    assert _report(capsys, made, "run", "--media", "some")[0] == 2
