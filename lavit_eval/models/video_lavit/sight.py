@@ -148,7 +148,7 @@ class Sight:
         )
 
     def _motion_codes(self, loaded: Loaded) -> Tensor | None:
-        """Return the motion codes of a video, int64 `[n, 135]`, None where there are none; no draw changes them, so they are kept by file."""
+        """Return the motion codes of a video, int64 `[n, 135]`, or None; no draw changes them, so they are kept."""
         if loaded.motions is None or self.still:
             return None
         codes = self._codes.get(loaded.digest)

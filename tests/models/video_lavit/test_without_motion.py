@@ -30,7 +30,9 @@ def test_a_video_is_its_keyframes_alone(tiny_root: Path, tmp_path: Path) -> None
     assert without.counts["motion_tokens"] == 0
     assert without.counts["prompt_tokens"] == with_motion.counts["prompt_tokens"] - 137 * clips
     assert without.digests == with_motion.digests
-    seen = [model.respondent.sight.see(model.respondent.sight.load(request.media[0]), seeds) for model in (whole, still)]
+    seen = [
+        model.respondent.sight.see(model.respondent.sight.load(request.media[0]), seeds) for model in (whole, still)
+    ]
     for full, bare in zip(seen[0].blocks, seen[1].blocks, strict=True):
         assert torch.equal(full[:-137], bare)
 
