@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lavit_eval.demo.events import ASKED, plot_of
 from lavit_eval.demo.language import MOTION_KINDS
+from lavit_eval.demo.world import COLORS, KINDS
 from lavit_eval.files import write_atomic
 from lavit_eval.models.video_lavit.tiny_tokenizer import train_tokenizer
 from lavit_eval.models.video_lavit.token_selector import gumbel_noise
@@ -21,8 +22,9 @@ from training.footage import Footage
 from training.motion import turned
 from training.packing import Example, loss_and_hits, pack
 from training.recipe import SIZES
+from training.steps import generator
 from training.understanding import Training
-from training.visual import Drawn, Pictures
+from training.visual import Drawn, PatchReader, Pictures
 from training.words import APPEARANCE, ON_PICTURES, ask_appearance, ask_motion, describe, on_picture, tokenizer_text
 
 TURNS = ((False, False), (True, True))
@@ -35,6 +37,10 @@ IMAGES = 0.3
 """Share of images."""
 CAPTIONS = 0.5
 """How often an image is also described."""
+SMALL = 0.003
+"""Share of the mean variance below which directions of the visual features are noise."""
+BRIGHTNESS = 0.3
+"""Spread of what the language model sees at first, about that of its embeddings."""
 TOGETHER = 64
 """Pictures that are encoded at once."""
 
@@ -107,12 +113,40 @@ def _chance(share: float, generator: torch.Generator) -> bool:
 class LanguageStage(nn.Module):
     """The language model and the projection of what it sees."""
 
+    embed: nn.Embedding
+    vit_proj: nn.Linear
+
     def __init__(self, model: UnderstandingModel) -> None:
         super().__init__()
         core = model.model
         self.embed, self.layers, self.norm, self.head = core.embed_tokens, core.layers, core.norm, model.lm_head
         self.vit_proj = core.visual_tokenizer.vit_proj
         self.requires_grad_(True)
+
+    @torch.no_grad()
+    def begin(self, features: Tensor, reader: PatchReader, words: Sequence[Sequence[int]], seed: int) -> None:
+        """Let the projection begin with the words of a patch's kind and colour, and all else beside.
+
+        Without that, a form is looked up late: colours are an order of magnitude larger in the features.
+
+        Args:
+            features: Of kept patches, `[n, width]`.
+            reader: What reads kind and colour off such features.
+            words: Ids of the kinds and of the colours, in the reader's order.
+            seed: Of the directions in which all else begins.
+        """
+        mean = features.mean(0)
+        values, vectors = torch.linalg.eigh(torch.cov((features - mean).T))
+        white = vectors / (values + SMALL * values.mean()).sqrt()
+        turn = torch.randn(self.vit_proj.weight.shape, generator=generator(seed, "projection", 0))
+        weight = BRIGHTNESS * torch.linalg.qr(turn)[0] @ white.T
+        for head, ids in zip((reader.kind, reader.color), words, strict=True):
+            read = (head.weight * reader.norm.weight)[1:]
+            read = read - read.mean(0)
+            scale = ((features - mean) @ read.T).amax(-1).mean()
+            weight = weight + self.embed.weight[list(ids)].T @ read / scale
+        self.vit_proj.weight.copy_(weight)
+        self.vit_proj.bias.copy_(-(weight @ mean))
 
 
 def train_language(training: Training) -> None:
@@ -146,7 +180,10 @@ def train_language(training: Training) -> None:
         if step in points:
             write_checkpoint(model, pieces.read_bytes(), out / "checkpoints" / points[step])
 
-    training.run("language", LanguageStage(model), stage, work, after)
+    module = LanguageStage(model)
+    words = [[tokenizer.encode(word)[0] for word in names] for names in (KINDS, COLORS)]
+    module.begin(torch.cat(scenery.features[0]), training.reader, words, recipe.seed)
+    training.run("language", module, stage, work, after)
 
 
 @torch.no_grad()

@@ -23,6 +23,8 @@ CLIP = 1.0
 LOG_EVERY = 10
 MUON_RATE = 0.02
 MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")
+HEADS = ("reader", "alpha", "painter", "linear")
+"""Names of what is trained beside the model and thrown away."""
 OUTER = ("embed", "head", "reader", "alpha", "painter", "linear", "in_proj", "vit_proj", "encode_task_layer")
 """Names of parts whose matrices read inputs or write outputs."""
 
@@ -71,6 +73,7 @@ class Trainer:
     def __init__(self, name: str, module: nn.Module, stage: Stage, folder: Path, seed: int, log: Log) -> None:
         self.name, self.module, self.stage, self.seed, self.log = name, module, stage, seed, log
         self.path = folder / f"{name}.safetensors"
+        _settle(module, seed, name)
         self.named = {name: value for name, value in module.named_parameters() if value.requires_grad}
         # Matrices inside the networks are moved by Muon, which here learns in a fifth of the steps; all else by AdamW.
         inner = {name: value for name, value in self.named.items() if value.ndim == 2 and not _outer(name)}
@@ -148,6 +151,16 @@ class Trainer:
         for optimiser, top in zip(self.optimisers, (self.stage.rate, MUON_RATE), strict=False):
             for group in optimiser.param_groups:
                 group["lr"] = share * top
+
+
+@torch.no_grad()
+def _settle(module: nn.Module, seed: int, stage: str) -> None:
+    """Draw anew what torch's own generator has drawn: the heads that are trained beside the model."""
+    drawing = generator(seed, f"{stage} heads", 0)
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Linear) and any(head in HEADS for head in name.split(".")):
+            part.weight.normal_(std=part.in_features**-0.5, generator=drawing)
+            part.bias.zero_()
 
 
 def _outer(name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from training.footage import Footage, prepare
 from training.motion import DecoderStage, MotionStage
 from training.recipe import SIZES, Recipe, Stage, language_config
 from training.steps import Log, Step, Trainer
-from training.visual import Drawn, EncoderStage, MergerStage, Pictures
+from training.visual import Drawn, EncoderStage, MergerStage, PatchReader, Pictures
 
 STAGES = ("encoder", "merger", "motion", "decoder", "language")
 
@@ -60,6 +60,8 @@ class Training:
     log: Log
     until: str = "language"
     """The last stage."""
+    reader: PatchReader = field(default_factory=lambda: PatchReader(SIZES.visual.width))
+    """Reads kind and colour off the features of kept patches; the merger's stage trains it."""
     pause: int | None = None
     """After how many steps the last stage is left."""
 
@@ -89,7 +91,7 @@ def train_understanding(out: Path, recipe: Recipe, until: str = "language", paus
     log.write("begin", seed=recipe.seed, threads=torch.get_num_threads())
     footage, dev = (prepare(out / "data", recipe, split) for split in ("train", "dev"))
     log.write("data", films=len(footage.films), pictures=len(footage.pictures))
-    training = Training(new_model(recipe.seed), footage, dev, out, recipe, log, until, pause)
+    training = Training(new_model(recipe.seed), footage, dev, out, recipe, log, until, pause=pause)
     _train_visual(training)
     if training.reaches("motion"):
         _train_motion(training)
@@ -113,7 +115,7 @@ def _train_visual(training: Training) -> None:
     training.log.write("encoder on dev", loss=round(float(loss), 4), **facts)
     if not training.reaches("merger"):
         return
-    merger, stage = MergerStage(tokenizer), recipe.merger
+    merger, stage = MergerStage(tokenizer, training.reader), recipe.merger
 
     def work(step: int, generator: torch.Generator) -> tuple[Tensor, Mapping[str, float]]:
         return merger.work(pictures, stage.batch, step / stage.steps, generator)

@@ -184,14 +184,14 @@ class EncoderStage(nn.Module):
 class MergerStage(nn.Module):
     """Selector, merger and codebook on the features of the trained encoder."""
 
-    def __init__(self, tokenizer: VisualTokenizer) -> None:
+    def __init__(self, tokenizer: VisualTokenizer, reader: PatchReader) -> None:
         super().__init__()
         width, config = tokenizer.config.width, tokenizer.config
         self.tokenizer = tokenizer
         tokenizer.requires_grad_(True)
         tokenizer.encoder.requires_grad_(False)
         tokenizer.vit_proj.requires_grad_(False)
-        self.reader = PatchReader(width)
+        self.reader = reader
         self.codebook = CodebookTrainer(tokenizer.quantize)
         self.painter = nn.Sequential(
             nn.Linear(config.code_dim, 2 * width), nn.GELU(), nn.Linear(2 * width, 3 * COARSE * COARSE)
@@ -213,7 +213,7 @@ class MergerStage(nn.Module):
         kept = self.tokenizer.causal_encoder(features, keep)[keep]
         loss, facts = self.reader.loss(kept, labels[keep], places[keep])
         painted, codes = self._paint(kept, pixels, keep, done, generator)
-        facts |= {"kept": float(keep.float().mean()), "painting": float(painted)}
+        facts |= {"kept": float(keep.float().mean()), "painting": float(painted.detach())}
         if codes is not None:
             facts |= usage(codes, len(self.codebook.counts))
         return loss + selection + painted, facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -68,6 +69,19 @@ def ask(scene: Scene, kind: QuestionKind) -> Question:
         there = pick(rng, scene.shapes)
         color, name = (there.color, there.kind) if answer == "yes" else pick(rng, _absent(scene))
     return Question(kind, pick(rng, WORDINGS[kind]).format(color=color, kind=name), answer)
+
+
+def kind_of(question: str) -> QuestionKind:
+    """Return what kind of question a text of the demo data is, as VQAv2 asks it or not (raises ValueError if none)."""
+    text = question.split("\n", 1)[0].lower()
+    for kind, wordings in WORDINGS.items():
+        for wording in wordings:
+            pattern = re.escape(wording)
+            for name in ("kind", "color", "when"):
+                pattern = pattern.replace(re.escape("{" + name + "}"), "[a-z]+")
+            if re.fullmatch(pattern, text):
+                return kind
+    raise ValueError(f"no question of the demo data: {question}")
 
 
 def _ask_of_motion(scene: Scene, kind: QuestionKind) -> Question:

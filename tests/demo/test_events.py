@@ -10,7 +10,7 @@ import pytest
 
 from lavit_eval.demo.drawing import draw_frame, draw_frames
 from lavit_eval.demo.events import ASKED, FRAMES, PLOTS, REACH, Plot, draw_film, plot_of
-from lavit_eval.demo.language import MOTION_KINDS, ask, captions, choices
+from lavit_eval.demo.language import MOTION_KINDS, ask, captions, choices, kind_of
 from lavit_eval.demo.world import DIRECTIONS, HEIGHT, MARGIN, WIDTH, Scene
 
 FILMS = [draw_film(0, "test", index) for index in range(48)]
@@ -77,3 +77,13 @@ def test_what_is_said_is_true(film: Scene) -> None:
     for kind in MOTION_KINDS - set(ASKED[plot_of(film)]):
         with pytest.raises(ValueError, match=r"told here|nothing moves"):
             ask(film, kind)
+
+
+def test_the_kind_of_a_question_can_be_told_from_its_text() -> None:
+    for film in FILMS:
+        for kind in (*ASKED[plot_of(film)], "presence"):
+            question = ask(film, kind)
+            assert kind_of(question.text) == kind
+            assert kind_of(f"{question.text.capitalize()}\nAnswer the question using a single word or phrase.") == kind
+    with pytest.raises(ValueError, match="no question of the demo data"):
+        kind_of("what is the time?")
