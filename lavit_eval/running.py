@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lavit_eval.claiming import choose_run
+from lavit_eval.committed import committed_beside
 from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.evaluate import Outcome, evaluate
 from lavit_eval.interruption import Interrupted, Interruption
@@ -82,7 +83,8 @@ def _conclude(outcomes: Sequence[Outcome], output: Path, again: str = RETRY) -> 
 def _print_table(runs: Sequence[Run]) -> None:
     from lavit_eval.leaderboard import render_terminal, rows
 
-    table = rows([scores for run in runs if (scores := run.scores()) is not None])
+    documents = [scores for run in runs if (scores := run.scores()) is not None]
+    table = rows([*documents, *committed_beside(documents)])
     width = shutil.get_terminal_size((100, 24)).columns
     print(render_terminal(table, max(width, 80), color=sys.stdout.isatty()), end="")
 
@@ -91,7 +93,7 @@ def _write_leaderboard(output: Path) -> None:
     from lavit_eval.leaderboard import write_leaderboard
 
     documents = [scores for run in latest_runs(all_runs(output)) if (scores := run.scores()) is not None]
-    write_leaderboard(documents, output)
+    write_leaderboard([*documents, *committed_beside(documents)], output)
     print(f"Leaderboard: {output / 'leaderboard.md'} (also .csv and .json)", file=sys.stderr)
 
 

@@ -22,7 +22,7 @@ FLOORS = [
     {"prospect"},
     {"preparation"},
     {"engines", "statistics", "provenance"},
-    {"runs", "published", "plan", "progress"},
+    {"runs", "published", "plan", "progress", "committed"},
     {"journal", "interruption"},
     {"models", "metrics", "benchmarks"},
     {"video", "weights"},
