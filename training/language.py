@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -37,30 +39,30 @@ IMAGES = 0.3
 """Share of images."""
 CAPTIONS = 0.5
 """How often an image is also described."""
-SMALL = 0.003
-"""Share of the mean variance below which directions of the visual features are noise."""
 BRIGHTNESS = 0.3
-"""Spread of what the language model sees at first, about that of its embeddings."""
+"""Spread of all else that the language model sees at first, about that of its embeddings."""
 TOGETHER = 64
 """Pictures that are encoded at once."""
 
 
 class Scenery:
-    """What the frozen tokenizers make of a footage, computed once."""
+    """What the frozen tokenizers make of a footage, computed once and kept in a file."""
 
-    def __init__(self, model: UnderstandingModel, footage: Footage, draws: int, seed: int) -> None:
+    def __init__(self, model: UnderstandingModel, footage: Footage, draws: int, seed: int, kept: Path) -> None:
         self.footage = footage
         self.stills = footage.films + [scene for scene in footage.pictures if scene.split.startswith("stills")]
         films, drawn = len(footage.films), len(footage.pictures)
         images = [row for row in range(drawn) if not footage.pictures[row].split.startswith("stills")]
         self.images = [footage.pictures[row] for row in images]
-        frames = Pictures(footage)
-        self.features = [_see(model, frames, draw, seed) for draw in range(draws)]
         self.still_rows = [*range(films), *[films + row for row in range(drawn) if row not in set(images)]]
         self.image_rows = [films + row for row in images]
-        tokenizer = model.model.motion_tokenizer
-        with torch.no_grad():
-            self.codes = [tokenizer.encode(turned(footage.motions, *turn)) for turn in TURNS]
+        if not kept.is_file():
+            write_atomic(kept, safetensors.torch.save(_see_all(model, footage, draws, seed)))
+        held = safetensors.torch.load_file(kept)
+        self.features = [
+            list(torch.split(held[f"features.{draw}"], held[f"counts.{draw}"].tolist())) for draw in range(draws)
+        ]
+        self.codes = [held[f"codes.{turn}"] for turn in range(len(TURNS))]
 
     def draw_film(self, count: int, generator: torch.Generator) -> Example:
         """Return a keyframe with a motion, and questions on both."""
@@ -87,6 +89,19 @@ class Scenery:
             kind = ON_PICTURES[_draws(generator, len(ON_PICTURES))[0]]
             asked.append(on_picture(ask_appearance(scene, kind, mirrored, generator)))
         return Example(self.features[draw][self.image_rows[row]], None, tuple(asked[:count]), "image")
+
+
+def _see_all(model: UnderstandingModel, footage: Footage, draws: int, seed: int) -> dict[str, Tensor]:
+    """Return the kept features of every picture under each draw, with their numbers, and the codes of each turn."""
+    frames, tokenizer, found = Pictures(footage), model.model.motion_tokenizer, dict[str, Tensor]()
+    for draw in range(draws):
+        features = _see(model, frames, draw, seed)
+        found[f"features.{draw}"] = torch.cat(features)
+        found[f"counts.{draw}"] = torch.tensor([len(each) for each in features])
+    with torch.no_grad():
+        for number, turn in enumerate(TURNS):
+            found[f"codes.{number}"] = tokenizer.encode(turned(footage.motions, *turn))
+    return found
 
 
 def _see(model: UnderstandingModel, frames: Pictures, draw: int, seed: int) -> list[Tensor]:
@@ -127,7 +142,8 @@ class LanguageStage(nn.Module):
     def begin(self, features: Tensor, reader: PatchReader, words: Sequence[Sequence[int]], seed: int) -> None:
         """Let the projection begin with the words of a patch's kind and colour, and all else beside.
 
-        Without that, a form is looked up late: colours are an order of magnitude larger in the features.
+        Queries and keys begin alike (`understanding.new_model`), so that a word in a question can find the patches that
+        show what it names.
 
         Args:
             features: Of kept patches, `[n, width]`.
@@ -136,10 +152,8 @@ class LanguageStage(nn.Module):
             seed: Of the directions in which all else begins.
         """
         mean = features.mean(0)
-        values, vectors = torch.linalg.eigh(torch.cov((features - mean).T))
-        white = vectors / (values + SMALL * values.mean()).sqrt()
         turn = torch.randn(self.vit_proj.weight.shape, generator=generator(seed, "projection", 0))
-        weight = BRIGHTNESS * torch.linalg.qr(turn)[0] @ white.T
+        weight = BRIGHTNESS * turn / features.shape[1] ** 0.5
         for head, ids in zip((reader.kind, reader.color), words, strict=True):
             read = (head.weight * reader.norm.weight)[1:]
             read = read - read.mean(0)
@@ -157,8 +171,9 @@ def train_language(training: Training) -> None:
     if not pieces.is_file():
         write_atomic(pieces, train_tokenizer(SIZES.tokens.text, tokenizer_text(recipe.seed)))
     tokenizer = Tokenizer(pieces)
-    scenery = Scenery(model, training.footage, recipe.draws, recipe.seed)
-    held_out = Scenery(model, training.dev, 1, recipe.seed)
+    state = out / "state"
+    scenery = Scenery(model, training.footage, recipe.draws, recipe.seed, state / "scenery.safetensors")
+    held_out = Scenery(model, training.dev, 1, recipe.seed, state / "dev scenery.safetensors")
     log.write("motion codes", **usage(torch.cat(scenery.codes), SIZES.motion.n_code))
     kept = [len(features) for features in scenery.features[0]]
     log.write("scenery", kept=round(sum(kept) / len(kept), 1), fewest=min(kept), most=max(kept))

@@ -77,7 +77,7 @@ class Recipe:
     merger: Stage = Stage(steps=200, batch=32, rate=2e-3)
     motion: Stage = Stage(steps=200, batch=8, rate=4e-3)
     decoder: Stage = Stage(steps=20, batch=4, rate=4e-3)
-    language: Stage = Stage(steps=800, batch=16, rate=3e-3)
+    language: Stage = Stage(steps=600, batch=16, rate=3e-3)
     questions: int = 10
     """Questions on one medium, answered in one forward."""
     draws: int = 2

@@ -38,7 +38,9 @@ def _begin(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
         return torch.zeros(shape)
     if last == "weight" and len(shape) == 1:
         return torch.ones(shape)
-    generator = np.random.Generator(np.random.PCG64(derive_seed("canary weights", str(seed), name)))
+    # Queries and keys begin alike: attention begins with what is like what asks.
+    drawn_for = name.replace("q_proj", "k_proj")
+    generator = np.random.Generator(np.random.PCG64(derive_seed("canary weights", str(seed), drawn_for)))
     drawn = torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
     if last in ("cls_token", "pos_embed", "temp_pos"):
         return 0.1 * drawn
