@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
+from lavit_eval.demo.language import kind_of
 from lavit_eval.digests import digest_json
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.models.video_lavit.adapter import VideoLavit
@@ -25,6 +26,8 @@ BATCH = 48
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 SURE = 4.0
 """A difference of scores is seen from so many standard errors on, as means over media; by chance once in 10,000."""
+FEWEST = 8
+"""Media that a difference must be measured on."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Outcome:
     """Task -> primary metric of each sample alone, [n]."""
     media: Mapping[str, tuple[str, ...]]
     """Task -> the medium of each sample."""
+    kinds: Mapping[str, tuple[str, ...]]
+    """Task -> the kind of each question on a video, "" elsewhere."""
     digests: Mapping[str, tuple[str, ...]]
     """Task -> digest of what the journal says went in, per sample."""
 
@@ -63,7 +68,7 @@ class Chain:
         """
         arguments = {"video_cache": "on" if cached else "off"}
         model = VideoLavit.load(ModelOptions(checkpoint=str(self.checkpoint), arguments=arguments))
-        values, scores, media, digests = {}, {}, {}, {}
+        values, scores, media, kinds, digests = {}, {}, {}, {}, {}
         for task in self.tasks:
             samples = self._samples(task)
             responses = self._ask(model, task, samples)
@@ -71,8 +76,10 @@ class Chain:
             scores[task.task] = np.nan_to_num(measured.reduce(measured.rows))
             values[task.task] = float(measured.reduce(measured.rows.sum(0)))
             media[task.task] = tuple(sample.media[0].name for sample in samples)
+            asked = [sample.question if sample.media[0].kind == "video" else "" for sample in samples]
+            kinds[task.task] = tuple(question and kind_of(question) for question in asked)
             digests[task.task] = tuple(digest_json(response.digests) for response in responses)
-        return Outcome(values, scores, media, digests)
+        return Outcome(values, scores, media, kinds, digests)
 
     def _samples(self, task: Task) -> list[Sample]:
         samples = find("benchmark", task.benchmark)().read(self.root, task.split, **task.options).samples
@@ -100,17 +107,39 @@ class Chain:
 
 
 def seen_in_scores(whole: Outcome, damaged: Outcome) -> str:
-    """Return the tasks whose scores differ by more than chance, e.g. "msvd_qa -40.2"; empty if none does."""
-    found = []
+    """Return what differs by more than chance, e.g. "msvd_qa -40.2, order -81.2"; empty if nothing does.
+
+    Compared are the tasks and, over both video tasks together, each kind of question.
+    """
+    groups: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
     for task, before in whole.scores.items():
-        paired = sorted(zip(whole.media[task], damaged.scores[task] - before, strict=True))
-        means = np.array(
-            [np.mean([value for _, value in group]) for _, group in groupby(paired, key=lambda pair: pair[0])]
-        )
-        error = means.std(ddof=1) / math.sqrt(len(means))
-        if abs(means.mean()) > SURE * error and abs(means.mean()) > 1e-9:
-            found.append(f"{task} {damaged.values[task] - whole.values[task]:+.1f}")
+        rows = zip(whole.media[task], whole.kinds[task], before, damaged.scores[task], strict=True)
+        for medium, kind, old, new in rows:
+            groups[task].append((medium, float(old), float(new)))
+            if kind:
+                groups[kind].append((medium, float(old), float(new)))
+    found = []
+    for name, rows in groups.items():
+        change = damaged.values[name] - whole.values[name] if name in whole.values else _mean_change(rows)
+        if _sure(rows):
+            found.append(f"{name} {change:+.1f}")
     return ", ".join(found)
+
+
+def _mean_change(rows: Sequence[tuple[str, float, float]]) -> float:
+    return float(np.mean([new - old for _, old, new in rows]))
+
+
+def _sure(rows: Sequence[tuple[str, float, float]]) -> bool:
+    """Say whether new scores differ from old ones, by the means over each medium."""
+    changes: dict[str, list[float]] = defaultdict(list)
+    for medium, old, new in rows:
+        changes[medium].append(new - old)
+    means = np.array([np.mean(each) for each in changes.values()])
+    if len(means) < FEWEST:
+        return False
+    error = means.std(ddof=1) / math.sqrt(len(means))
+    return bool(abs(means.mean()) > SURE * error and abs(means.mean()) > 1e-9)
 
 
 def seen_in_digests(whole: Outcome, damaged: Outcome) -> str:

@@ -31,7 +31,9 @@ def outcome(right: int, n: int = 60) -> Outcome:
     # Spread over the videos, so that their means vary little.
     scores = np.array([100.0 * (7 * index % n < right) for index in range(n)])
     media = tuple(f"video{index // 4}" for index in range(n))
-    return Outcome({"qa": float(scores.mean())}, {"qa": scores}, {"qa": media}, {"qa": ("digest",) * n})
+    return Outcome(
+        {"qa": float(scores.mean())}, {"qa": scores}, {"qa": media}, {"qa": ("",) * n}, {"qa": ("digest",) * n}
+    )
 
 
 def test_a_large_difference_is_seen_and_a_small_one_is_not() -> None:
@@ -39,6 +41,16 @@ def test_a_large_difference_is_seen_and_a_small_one_is_not() -> None:
     assert seen_in_scores(whole, whole) == ""
     assert seen_in_scores(whole, outcome(51)) == ""
     assert seen_in_scores(whole, outcome(20)) == "qa -53.3"
+
+
+def test_a_kind_of_question_is_seen_where_its_task_is_not() -> None:
+    whole = replace(outcome(60), kinds={"qa": ("order", "color", "shape", "count") * 15})
+    scores = whole.scores["qa"].copy()
+    scores[0:28:4] = 0.0
+    damaged = replace(whole, scores={"qa": scores}, values={"qa": float(scores.mean())})
+    assert seen_in_scores(whole, damaged) == ""
+    scores[0:48:4] = 0.0
+    assert seen_in_scores(whole, replace(damaged, values={"qa": 80.0})) == "qa -20.0, order -80.0"
 
 
 def test_another_input_is_seen() -> None:
