@@ -1,11 +1,12 @@
 # make eval   sets up .venv and runs the demo suite
 # make test   sets up .venv and runs the tests (under 12 minutes on 2 cores, no GPU)
+# make canary injects faults one at a time and says who sees them (half an hour on 2 cores)
 # make test-all adds the slow tests; make check adds linting and types
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: eval test test-all check setup lock clean
+.PHONY: eval test test-all check canary setup lock clean
 
 eval: setup
 	$(BIN)/python run_eval.py
@@ -15,6 +16,9 @@ test: setup
 
 test-all: setup
 	$(BIN)/python -m pytest -q
+
+canary: setup
+	$(BIN)/python -m tests.canary.damage
 
 check: setup
 	$(BIN)/ruff check .

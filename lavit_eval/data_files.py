@@ -1,4 +1,4 @@
-"""Where the data files that belong to the package lie: tasks, published numbers, baselines."""
+"""Where the data files that belong to the package lie: tasks, published numbers, baselines, the canary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lavit_eval.errors import UsageError
 PACKAGE = Path(__file__).resolve().parent
 
 
-def data_folder(name: Literal["tasks", "results/paper", "results/baselines"]) -> Path:
+def data_folder(name: Literal["tasks", "results/paper", "results/baselines", "checkpoints/canary"]) -> Path:
     """Return the folder of the shipped files of that name.
 
     An installed package carries them in itself; in a checkout they lie beside it. Raises UsageError where neither does.

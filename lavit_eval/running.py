@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lavit_eval.claiming import choose_run
+from lavit_eval.committed import committed_beside
 from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.evaluate import Outcome, evaluate
 from lavit_eval.interruption import Interrupted, Interruption
@@ -112,7 +113,7 @@ def print_table(documents: Sequence[Mapping[str, Any]]) -> None:
     """Print the leaderboard's rows of the content of `scores.json` files."""
     from lavit_eval.leaderboard import render_terminal, rows
 
-    table = rows(documents)
+    table = rows([*documents, *committed_beside(documents)])
     width = shutil.get_terminal_size((100, 24)).columns
     print(render_terminal(table, max(width, 80), color=sys.stdout.isatty()), end="")
 
@@ -122,7 +123,8 @@ def write_board(output: Path) -> None:
     from lavit_eval.leaderboard import write_leaderboard
 
     runs = latest_runs(all_runs(output))
-    write_leaderboard([document for run in runs for document in documents_of(run)], output)
+    documents = [document for run in runs for document in documents_of(run)]
+    write_leaderboard([*documents, *committed_beside(documents)], output)
     print(f"Leaderboard: {output / 'leaderboard.md'} (also .csv and .json)", file=sys.stderr)
 
 

@@ -178,6 +178,13 @@ class SuiteRun(BaseModel):
     label: str | None = None
     checkpoint: str | None = None
     arguments: dict[str, str] = Field(default_factory=dict)
+    run: Name | None = None
+    """What tells its run from those of the suite's other models; the model's name where absent."""
+
+    @property
+    def name(self) -> str:
+        """How the id of its run ends, where one was given."""
+        return self.run or self.model
 
 
 class Suite(BaseModel):
@@ -189,6 +196,8 @@ class Suite(BaseModel):
     description: str = ""
     tasks: tuple[Name, ...] = Field(min_length=1)
     data: Literal["yours", "demo"] = "yours"
+    size: int = Field(default=16, ge=1)
+    """Of demo data: videos of each benchmark, and images."""
     models: tuple[SuiteRun, ...] = ()
 
 

@@ -60,7 +60,7 @@ def runs_asked_for(options: argparse.Namespace, given: Sequence[str]) -> list[Ru
             raise UsageError(
                 "The demo suite makes its own data; leave out --data-root, or name your tasks with --tasks."
             )
-        base = _with_demo_data(base, threads_given=options.threads is not None)
+        base = _with_demo_data(base, suite.size, threads_given=options.threads is not None)
     wanted = [_one(base, model, options, several) for model in models]
     return [_within_capabilities(run) for run in wanted] if several else wanted
 
@@ -90,13 +90,15 @@ def _single_model(options: argparse.Namespace) -> SuiteRun:
     return SuiteRun(model=options.model, label=options.label, checkpoint=options.checkpoint)
 
 
-def _with_demo_data(base: RunOptions, threads_given: bool) -> RunOptions:
-    from lavit_eval.demo import DEMO_COUNTS
+def _with_demo_data(base: RunOptions, size: int, threads_given: bool) -> RunOptions:
+    from lavit_eval.demo import demo_counts
     from lavit_eval.demo.material import demo_data
 
     # The tiny model gains little from a second thread and loses much where the cores are shared.
     threads = base.threads if threads_given else 1
-    return dataclasses.replace(base, data_root=demo_data(), demo=True, counts=DEMO_COUNTS, threads=threads)
+    return dataclasses.replace(
+        base, data_root=demo_data(size), demo=True, counts=demo_counts(size, size), threads=threads
+    )
 
 
 def _one(base: RunOptions, model: SuiteRun, options: argparse.Namespace, several: bool) -> RunOptions:
@@ -109,12 +111,16 @@ def _one(base: RunOptions, model: SuiteRun, options: argparse.Namespace, several
         from lavit_eval.demo.material import demo_checkpoint
 
         checkpoint = str(demo_checkpoint())
+    elif base.demo and checkpoint is not None and checkpoint.startswith("canary/"):
+        from lavit_eval.demo.material import canary_checkpoint
+
+        checkpoint = str(canary_checkpoint(checkpoint))
     run_id = options.run_id
     return dataclasses.replace(
         base,
         model=model.model,
         label=label,
-        run_id=f"{run_id}-{model.model}" if run_id and several else run_id,
+        run_id=f"{run_id}-{model.name}" if run_id and several else run_id,
         model_options=ModelOptions(
             checkpoint=checkpoint,
             device=options.device,

@@ -24,12 +24,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_tasks_and_published_numbers(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("tasks", "results/paper", "results/baselines"):
+    for folder in ("tasks", "results/paper", "results/baselines", "checkpoints/canary"):
         for path in (PROJECT / folder).rglob("*"):
             if path.is_file():
                 assert f"lavit_eval/shipped/{path.relative_to(PROJECT).as_posix()}" in names
     assert "lavit_eval/py.typed" in names
-    assert not [name for name in names if name.startswith(("tests/", "perf/"))]
+    assert not [name for name in names if name.startswith(("tests/", "perf/", "training/"))]
 
 
 def test_the_wheel_works_installed_elsewhere(wheel: Path, tmp_path: Path) -> None:

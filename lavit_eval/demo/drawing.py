@@ -27,6 +27,8 @@ def draw_frame(scene: Scene, frame: int = 0) -> Pixels:
     """Return one frame, uint8 RGB [HEIGHT, WIDTH, 3]; raises IndexError outside 0 <= frame < scene.frames."""
     if not 0 <= frame < scene.frames:
         raise IndexError(f"frame {frame} of {scene.frames}")
+    if scene.pan:
+        return _seen(_whole(scene), scene, frame)
     picture = _draw_ground(scene.ground)
     for shape in scene.shapes:
         _paste(picture, *_draw_shape(shape), shape.corner(frame))
@@ -35,6 +37,10 @@ def draw_frame(scene: Scene, frame: int = 0) -> Pixels:
 
 def draw_frames(scene: Scene) -> Iterator[Pixels]:
     """Yield every frame in order, uint8 RGB [HEIGHT, WIDTH, 3]; each is a new array."""
+    if scene.pan:
+        whole = _whole(scene)
+        yield from (_seen(whole, scene, frame) for frame in range(scene.frames))
+        return
     still = _draw_ground(scene.ground)
     for shape in scene.shapes:
         if shape.direction is None:
@@ -45,6 +51,28 @@ def draw_frames(scene: Scene) -> Iterator[Pixels]:
         for shape, pixels, mask in moving:
             _paste(picture, pixels, mask, shape.corner(frame))
         yield picture
+
+
+def _reach(scene: Scene) -> int:
+    """Return how far the camera turns over the clip, pixels."""
+    return max(map(abs, scene.view(scene.frames - 1)))
+
+
+def _whole(scene: Scene) -> Pixels:
+    """Return all that a turning camera passes, uint8 RGB; nothing moves in it."""
+    reach = _reach(scene)
+    picture = _draw_ground(scene.ground, HEIGHT + 2 * reach, WIDTH + 2 * reach)
+    for shape in scene.shapes:
+        x, y = shape.corner(0)
+        _paste(picture, *_draw_shape(shape), (x + reach, y + reach))
+    return picture
+
+
+def _seen(whole: Pixels, scene: Scene, frame: int) -> Pixels:
+    """Return what the camera sees of it at a frame."""
+    reach = _reach(scene)
+    x, y = (reach + way for way in scene.view(frame))
+    return whole[y : y + HEIGHT, x : x + WIDTH].copy()
 
 
 def _paste(picture: Pixels, pixels: Pixels, mask: Bools, corner: tuple[int, int]) -> None:
@@ -61,11 +89,11 @@ def _draw_shape(shape: Shape) -> tuple[Pixels, Bools]:
     return _shade(COLORS[shape.color], light), mask
 
 
-def _draw_ground(ground: Ground) -> Pixels:
+def _draw_ground(ground: Ground, height: int = HEIGHT, width: int = WIDTH) -> Pixels:
     rng = np.random.default_rng(ground.texture)
     # The fine part is strong enough for an encoder to see that nothing moved: on a plain ground it invents vectors.
-    light = 0.72 + 0.16 * _noise(rng, HEIGHT, WIDTH, 48) + 0.34 * _noise(rng, HEIGHT, WIDTH, 4)
-    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    light = 0.72 + 0.16 * _noise(rng, height, width, 48) + 0.34 * _noise(rng, height, width, 4)
+    rows, columns = np.mgrid[:height, :width]
     period = int(rng.integers(36, 60))
     if ground.pattern == "tiled":
         light = light + 0.10 * ((rows // period + columns // period) % 2)

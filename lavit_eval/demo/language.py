@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lavit_eval.demo.world import COLORS, DIRECTIONS, KINDS, Scene, Shape, deal, generator, pick
+from lavit_eval.demo.world import COLORS, DIRECTIONS, KINDS, WIDTH, Scene, Shape, deal, generator, pick
 
-QuestionKind = Literal["color", "shape", "count", "direction", "presence"]
+QuestionKind = Literal["color", "shape", "count", "direction", "presence", "size", "position", "speed", "order", "pan"]
 NUMBERS = ("zero", "one", "two", "three", "four")
 """A count as a word."""
 
@@ -18,7 +19,18 @@ WORDINGS: dict[QuestionKind, tuple[str, ...]] = {
     "count": ("how many shapes are there?", "how many shapes are in the scene?"),
     "direction": ("where does the {kind} move?", "where is the {kind} moving to?"),
     "presence": ("is there a {color} {kind}?", "is there a {color} {kind} in the scene?"),
+    "size": ("how big is the {kind}?", "how large is the {kind}?"),
+    "position": ("on which side is the {kind}?", "on which side does the {kind} start?"),
+    "speed": ("how fast does the {kind} move?", "how fast is the {kind}?"),
+    "order": ("where does the {kind} move {when}?", "where does the {kind} go {when}?"),
+    "pan": ("where does the camera turn?", "where is the camera turning to?"),
 }
+MOTION_KINDS: frozenset[QuestionKind] = frozenset({"direction", "speed", "order", "pan"})
+"""What no single frame shows."""
+SPEEDS = {12: "slow", 24: "fast"}
+"""Pixels per second of a film's shape -> word."""
+LARGE = 80
+"""The edge of a shape from which on it is called large, pixels; no film has a main shape near it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +41,16 @@ class Question:
     text: str
     """In lower case, with a question mark."""
     answer: str
-    """A colour, a kind of shape, a number as a word, left/right/up/down, or yes/no."""
+    """A colour, a kind of shape, a number as a word, left/right/up/down, slow/fast, small/large, or yes/no."""
 
 
 def ask(scene: Scene, kind: QuestionKind) -> Question:
     """Return the scene's question of a kind.
 
-    Only `direction` needs motion; the scene must have a moving shape for it (raises ValueError).
+    The kinds of MOTION_KINDS need motion: the scene must have it (raises ValueError).
     """
+    if kind in MOTION_KINDS:
+        return _ask_of_motion(scene, kind)
     rng = generator(scene.seed, scene.split, scene.index, f"question {kind}")
     shape = scene.main
     color, name = shape.color, shape.kind
@@ -46,15 +60,45 @@ def ask(scene: Scene, kind: QuestionKind) -> Question:
         answer = shape.kind
     elif kind == "count":
         answer = NUMBERS[len(scene.shapes)]
-    elif kind == "direction":
-        if shape.direction is None:
-            raise ValueError("nothing moves in this scene")
-        answer = shape.direction
+    elif kind == "size":
+        answer = "large" if shape.size >= LARGE else "small"
+    elif kind == "position":
+        answer = "left" if 2 * shape.x + shape.size < WIDTH else "right"
     else:
         answer = deal(scene.seed, scene.split, scene.index, "presence", ("yes", "no"))
         there = pick(rng, scene.shapes)
         color, name = (there.color, there.kind) if answer == "yes" else pick(rng, _absent(scene))
     return Question(kind, pick(rng, WORDINGS[kind]).format(color=color, kind=name), answer)
+
+
+def kind_of(question: str) -> QuestionKind:
+    """Return what kind of question a text of the demo data is, as VQAv2 asks it or not (raises ValueError if none)."""
+    text = question.split("\n", 1)[0].lower()
+    for kind, wordings in WORDINGS.items():
+        for wording in wordings:
+            pattern = re.escape(wording)
+            for name in ("kind", "color", "when"):
+                pattern = pattern.replace(re.escape("{" + name + "}"), "[a-z]+")
+            if re.fullmatch(pattern, text):
+                return kind
+    raise ValueError(f"no question of the demo data: {question}")
+
+
+def _ask_of_motion(scene: Scene, kind: QuestionKind) -> Question:
+    rng = generator(scene.seed, scene.split, scene.index, f"question {kind}")
+    shape, when = scene.main, ""
+    if kind == "pan":
+        answer = scene.pan
+    elif kind == "direction":
+        answer = None if shape.then else shape.direction
+    elif kind == "speed":
+        answer = SPEEDS[shape.speed] if shape.direction else None
+    else:
+        when = deal(scene.seed, scene.split, scene.index, "order", ("first", "last"))
+        answer = (shape.direction if when == "first" else shape.then) if shape.then else None
+    if answer is None:
+        raise ValueError("nothing moves in this scene" if not shape.direction else f"no {kind} can be told here")
+    return Question(kind, pick(rng, WORDINGS[kind]).format(kind=shape.kind, when=when), answer)
 
 
 def _absent(scene: Scene) -> list[tuple[str, str]]:
@@ -73,11 +117,22 @@ def choices(kind: QuestionKind) -> tuple[str, ...]:
         "count": NUMBERS[1:],
         "direction": tuple(DIRECTIONS),
         "presence": ("yes", "no"),
+        "size": ("small", "large"),
+        "position": ("left", "right"),
+        "speed": tuple(SPEEDS.values()),
+        "order": tuple(DIRECTIONS),
+        "pan": tuple(DIRECTIONS),
     }[kind]
+
+
+WAYS = {"left": "to the left", "right": "to the right", "up": "upwards", "down": "downwards"}
+"""Direction -> how a caption says it."""
 
 
 def captions(scene: Scene) -> tuple[str, ...]:
     """Return five captions of a scene, in lower case without a full stop, all true and all different."""
+    if scene.pan:
+        return _panning_captions(scene)
     return _moving_captions(scene) if scene.main.direction else _still_captions(scene)
 
 
@@ -96,7 +151,9 @@ def _still_captions(scene: Scene) -> tuple[str, ...]:
 
 def _moving_captions(scene: Scene) -> tuple[str, ...]:
     main, tone, pattern = scene.main, scene.ground.tone, scene.ground.pattern
-    way = {"left": "to the left", "right": "to the right", "up": "upwards", "down": "downwards"}[main.direction or ""]
+    way = WAYS[main.direction or ""]
+    if main.then:
+        return _turning_captions(scene)
     others = scene.shapes[1:]
     still = f" while {_joined(others)} {'stays' if len(others) == 1 else 'stay'} still" if others else ""
     beside = f" past {_joined(others)}" if others else ""
@@ -106,6 +163,29 @@ def _moving_captions(scene: Scene) -> tuple[str, ...]:
         f"a {main.name} slides {way}{still}",
         f"a video of a {main.name} going {main.direction}{beside}",
         f"on a {pattern} {tone} surface a {main.name} travels {way}",
+    )
+
+
+def _turning_captions(scene: Scene) -> tuple[str, ...]:
+    main, tone, pattern = scene.main, scene.ground.tone, scene.ground.pattern
+    first, then = WAYS[main.direction or ""], WAYS[main.then or ""]
+    return (
+        f"a {main.name} moves {first} and then {then}",
+        f"a {main.name} is moving {main.direction} and then {main.then} on a {tone} background",
+        f"a {main.name} slides {first} before it turns {then}",
+        f"a video of a {main.name} going {main.direction}, then {main.then}",
+        f"on a {pattern} {tone} surface a {main.name} travels {first}, later {then}",
+    )
+
+
+def _panning_captions(scene: Scene) -> tuple[str, ...]:
+    named, way, tone, pattern = _joined(scene.shapes), WAYS[scene.pan or ""], scene.ground.tone, scene.ground.pattern
+    return (
+        f"the camera turns {way} past {named}",
+        f"the camera is turning {scene.pan}, {named} on a {tone} background",
+        f"a camera turns {way} over {named}",
+        f"a video of {named} while the camera goes {scene.pan}",
+        f"over a {pattern} {tone} surface with {named} the camera travels {way}",
     )
 
 

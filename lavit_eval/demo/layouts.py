@@ -9,16 +9,18 @@ from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from lavit_eval.demo.events import ASKED, draw_film, plot_of
 from lavit_eval.demo.language import NUMBERS, Question, QuestionKind, ask, captions, choices
 from lavit_eval.demo.world import CLIP, PICTURE, VIDEO, Scene, deal, draw_scene, generator, pick
 from lavit_eval.demo.writing import write_picture, write_video
 from lavit_eval.files import write_atomic, write_json
 
-VIDEO_KINDS: tuple[QuestionKind, ...] = ("color", "shape", "count", "direction")
-FIRST_MSVD_VIDEO = 1301
-"""The official test split is vid1301 to vid1970."""
+ASKED_EACH = 4
+"""Questions on each film."""
+FIRST_MSVD_VIDEO = {"train": 1, "test": 1301}
+"""The official splits are vid1 to vid1200 and vid1301 to vid1970."""
 FIRST_MSRVTT_VIDEO = 7010
 """The official test split is video7010 to video9999."""
 ANIMATION = 8
@@ -34,28 +36,28 @@ MAKERS = 4
 LICENSE = {"name": "made by lavit-eval, no third-party content", "url": ""}
 
 
-def write_msvd_qa(root: Path, seed: int, videos: int) -> None:
-    """Write MSVD-QA/{test_qa.json, youtube_mapping.txt, video/vid*.avi}, four questions a video."""
+def write_msvd_qa(root: Path, seed: int, videos: int, split: Literal["train", "test"] = "test") -> None:
+    """Write MSVD-QA/{SPLIT_qa.json, youtube_mapping.txt, video/vid*.avi}, four questions a video."""
     folder, rows, mapping = root / "MSVD-QA", [], []
     (folder / "video").mkdir(parents=True)
     films: dict[Path, Scene] = {}
     for index in range(videos):
-        scene, number = draw_scene(seed, "msvd_qa/test", index, VIDEO), FIRST_MSVD_VIDEO + index
+        scene, number = draw_film(seed, f"msvd_qa/{split}", index), FIRST_MSVD_VIDEO[split] + index
         films[folder / "video" / f"vid{number}.avi"] = scene
         # Real names may begin with "-" or "_", so some made ones do.
         mapping.append(f"{('-', '_', 'd')[index % 3]}emo{index:07d}_0_{scene.frames // 24} vid{number}\n")
-        for place, kind in enumerate(VIDEO_KINDS):
+        for place, kind in enumerate(ASKED[plot_of(scene)]):
             question = ask(scene, kind)
             rows.append(
                 {
                     "answer": question.answer,
-                    "id": 37000 + len(VIDEO_KINDS) * index + place,
+                    "id": 37000 + ASKED_EACH * index + place,
                     "question": question.text,
                     "video_id": number,
                 }
             )
     _write_videos(films)
-    write_json(folder / "test_qa.json", rows)
+    write_json(folder / f"{split}_qa.json", rows)
     (folder / "youtube_mapping.txt").write_text("".join(mapping), encoding="utf-8")
 
 
@@ -65,15 +67,15 @@ def write_msrvtt_qa(root: Path, seed: int, videos: int) -> None:
     (folder / "videos").mkdir(parents=True)
     films: dict[Path, Scene] = {}
     for index in range(videos):
-        scene, number = draw_scene(seed, "msrvtt_qa/test", index, VIDEO), FIRST_MSRVTT_VIDEO + index
+        scene, number = draw_film(seed, "msrvtt_qa/test", index), FIRST_MSRVTT_VIDEO + index
         films[folder / "videos" / f"video{number}.mp4"] = scene
-        for place, kind in enumerate(VIDEO_KINDS):
+        for place, kind in enumerate(ASKED[plot_of(scene)]):
             question = ask(scene, kind)
             rows.append(
                 {
                     "answer": question.answer,
                     "category_id": ANIMATION,
-                    "id": 158581 + len(VIDEO_KINDS) * index + place,
+                    "id": 158581 + ASKED_EACH * index + place,
                     "question": question.text,
                     "video_id": number,
                 }
@@ -87,7 +89,7 @@ def write_msrvtt(root: Path, seed: int, videos: int) -> None:
     rows: list[dict[str, Any]] = []
     sentences: list[dict[str, Any]] = []
     for index in range(videos):
-        scene, name = draw_scene(seed, "msrvtt_qa/test", index, VIDEO), f"video{FIRST_MSRVTT_VIDEO + index}"
+        scene, name = draw_film(seed, "msrvtt_qa/test", index), f"video{FIRST_MSRVTT_VIDEO + index}"
         rows.append({"video_id": name, "category": ANIMATION, "split": "test", "id": FIRST_MSRVTT_VIDEO + index})
         for caption in captions(scene):
             sentences.append({"caption": caption, "video_id": name, "sen_id": len(sentences)})

@@ -63,6 +63,10 @@ class Shape:
     """A key of DIRECTIONS, or None when it stands still."""
     speed: int = 0
     """Pixels per second."""
+    then: str | None = None
+    """The direction after the turn, or None when it goes straight on."""
+    turn: int = 0
+    """The frame at which it turns."""
 
     @property
     def name(self) -> str:
@@ -73,9 +77,10 @@ class Shape:
         """Return the upper left corner (x, y) of the bounding box at a frame, whole pixels."""
         if self.direction is None:
             return self.x, self.y
-        step_x, step_y = DIRECTIONS[self.direction]
-        way = self.speed * frame // FPS
-        return self.x + step_x * way, self.y + step_y * way
+        last = frame if self.then is None else min(frame, self.turn)
+        legs = ((self.direction, last), (self.then or self.direction, frame - last))
+        ways = [(DIRECTIONS[direction], self.speed * frames // FPS) for direction, frames in legs]
+        return self.x + sum(step[0] * way for step, way in ways), self.y + sum(step[1] * way for step, way in ways)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,16 @@ class Scene:
     """No two have the same kind or the same colour, none ever overlaps another; only the first may move."""
     frames: int
     """How many frames the clip has; 1 for a picture."""
+    pan: str | None = None
+    """Where the camera turns to, a key of DIRECTIONS: everything is then seen to go the other way."""
+    pan_speed: int = 0
+    """Pixels per second."""
+
+    def view(self, frame: int) -> tuple[int, int]:
+        """Return how far (x, y) the camera has turned by a frame, whole pixels."""
+        step_x, step_y = DIRECTIONS[self.pan] if self.pan else (0, 0)
+        way = self.pan_speed * frame // FPS
+        return step_x * way, step_y * way
 
     @property
     def main(self) -> Shape:

@@ -50,6 +50,8 @@ def _planes(pixels: Pixels) -> Pixels:
 
 def _changed(scene: Scene, frame: int) -> tuple[slice, slice]:
     """Return rows and columns, both even, that hold all that differs between a frame and the one before."""
+    if scene.pan:
+        return slice(0, HEIGHT), slice(0, WIDTH)
     x0, y0 = scene.main.corner(max(frame - 1, 0))
     x1, y1 = scene.main.corner(frame)
     # Two pixels more on each side, since a chroma sample is made of its neighbours too.

@@ -46,14 +46,36 @@ def test_video_qa_rows(demo_root: Path, folder: str, name: str, more: set[str]) 
 @pytest.mark.parametrize(("folder", "name", "more"), VIDEO_QA)
 def test_video_answers_can_be_seen_in_the_files(demo_root: Path, folder: str, name: str, more: set[str]) -> None:
     rows = read(demo_root / folder / "test_qa.json")
+    checked = set()
     for video in {row["video_id"] for row in rows}:
-        color, form, count, way = (row["answer"] for row in rows if row["video_id"] == video)
         with av.open(str(demo_root / folder / name.format(video))) as container:
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-        first, last = find_shapes(frames[0]), find_shapes(frames[-1])
-        assert len(first) == ["one", "two", "three", "four"].index(count) + 1
-        assert first[color].form() == form
-        assert direction(first[color], last[color]) == way
+        first, middle, last = (find_shapes(frames[place]) for place in (0, 47, -1))
+        for row in (row for row in rows if row["video_id"] == video):
+            words, answer = row["question"].rstrip("?").split(), row["answer"]
+            if words[:2] == ["how", "many"]:
+                assert len(first) == ["one", "two", "three", "four"].index(answer) + 1
+            elif words[:2] == ["what", "color"]:
+                assert first[answer].form() == words[4]
+            elif words[0] == "what":
+                assert first[words[3]].form() == answer
+            elif words[0] == "where" and words[-1] not in ("first", "last"):
+                opposite = {"left": "right", "right": "left", "up": "down", "down": "up"}
+                ways = {direction(first[color], last[color]) for color in first} - {None}
+                assert ways == {opposite[answer] if "camera" in words else answer}
+            elif words[0] == "where":
+                before, after = (first, middle) if words[-1] == "first" else (middle, last)
+                assert {direction(before[color], after[color]) for color in first} - {None} == {answer}
+            elif words[:2] == ["how", "fast"]:
+                leg = [np.hypot(middle[color].x - first[color].x, middle[color].y - first[color].y) for color in first]
+                assert max(leg) == pytest.approx(24 if answer == "slow" else 48, abs=3)
+            elif words[0] == "on":
+                shape = next(blob for blob in first.values() if blob.form() == words[-1 if words[3] == "is" else -2])
+                assert (shape.x < WIDTH / 2) == (answer == "left")
+            else:
+                assert words[:2] in (["how", "big"], ["how", "large"])
+            checked.add(words[0])
+    assert checked == {"how", "what", "where", "on"}
 
 
 def test_msvd_mapping_names_every_video(demo_root: Path) -> None:

@@ -70,6 +70,9 @@ class VideoLavit:
         }
         if kinds & ANSWERING:
             identity["checkpoint"] = checkpoint_digest(_folder(options))
+            if arguments.motion_tokens == "off":
+                # Named only where it is not as published, so that the digests of other runs stay what they were.
+                identity["motion_tokens"] = "off"
         if made := kinds & GENERATING:
             identity |= _generation_identity(options, arguments, made)
         return identity
@@ -177,7 +180,8 @@ def _load_respondent(options: ModelOptions) -> Respondent:
     model = load_understanding(blueprint, device, dtype, arguments.attention)
     cache = ClipCache(cache_folder() / "clips") if arguments.video_cache == "on" else None
     settings = arguments.video(blueprint.sizes.visual.image_size)
-    sight = Sight(model, settings, arguments.token_select == "argmax", cache)
+    argmax, still = arguments.token_select == "argmax", arguments.motion_tokens == "off"
+    sight = Sight(model, settings, argmax, cache, still)
     return Respondent(model, tokenizer, sight, arguments.long_prompt)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "attention": ("sdpa", "xformers"),
     "token_select": ("gumbel", "argmax"),
+    "motion_tokens": ("on", "off"),
     "long_prompt": ("fewer_clips", "reference"),
     "backend": ("pyav", "mvextractor"),
     "video_cache": ("on", "off"),
@@ -33,6 +34,8 @@ class Arguments:
     """Kernel of the visual encoder."""
     token_select: str = "gumbel"
     """Whether a patch is kept by a draw, as published, or whenever that is at least as probable as not."""
+    motion_tokens: str = "on"
+    """Whether the language model reads the motion of videos; without it, each clip is its keyframe alone (ablation)."""
     max_clips: int = 16
     """At most this many clips are taken from a video."""
     encoder_threads: int = 16

@@ -79,15 +79,22 @@ class Sight:
         settings: How videos become clips.
         argmax: Keep the likelier patches instead of drawing.
         cache: Where preprocessed videos are kept on disk, if anywhere.
+        still: Leave the motion of videos out: each clip is its keyframe alone.
     """
 
     def __init__(
-        self, model: UnderstandingModel, settings: VideoSettings, argmax: bool = False, cache: ClipCache | None = None
+        self,
+        model: UnderstandingModel,
+        settings: VideoSettings,
+        argmax: bool = False,
+        cache: ClipCache | None = None,
+        still: bool = False,
     ) -> None:
         self.model = model
         self.settings = settings
         self.argmax = argmax
         self.cache = cache
+        self.still = still
         self._loaded: BoundedCache[Loaded] = BoundedCache(_LOADED_BYTES)
         self._seen: BoundedCache[Seen] = BoundedCache(_SEEN_BYTES)
         self._codes: BoundedCache[Tensor] = BoundedCache(_SEEN_BYTES // 8)
@@ -130,7 +137,7 @@ class Sight:
         encoded = tokenizer.encode(pixels, noise)
         kept = torch.split(tokenizer.vit_proj(encoded.kept()), encoded.counts)
         codes = self._motion_codes(loaded)
-        blocks = [image_block(model, kept[0])] if codes is None else clip_blocks(model, kept, codes)
+        blocks = [image_block(model, rows) for rows in kept] if codes is None else clip_blocks(model, kept, codes)
         return Seen(
             blocks=tuple(blocks),
             kept=tuple(encoded.counts),
@@ -141,8 +148,8 @@ class Sight:
         )
 
     def _motion_codes(self, loaded: Loaded) -> Tensor | None:
-        """Return the motion codes of a video, int64 `[n, 135]`; no draw changes them, so they are kept by file."""
-        if loaded.motions is None:
+        """Return the motion codes of a video, int64 `[n, 135]`, or None; no draw changes them, so they are kept."""
+        if loaded.motions is None or self.still:
             return None
         codes = self._codes.get(loaded.digest)
         if codes is None:

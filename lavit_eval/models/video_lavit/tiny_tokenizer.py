@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import string
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import sentencepiece
 
@@ -35,7 +35,7 @@ def built_in_text() -> Iterator[str]:
         yield f"Describe this video in a few words. A {BEINGS[tens]} and a {BEINGS[ones]} in a {PLACES[mixed]}."
 
 
-def train_tokenizer(pieces: int) -> bytes:
+def train_tokenizer(pieces: int, text: Iterable[str] | None = None) -> bytes:
     """Return the bytes of a SentencePiece model.
 
     It has LLaMA's options: pairs of bytes merged (BPE), no normalisation, a dummy prefix, digits apart, unknown
@@ -43,10 +43,11 @@ def train_tokenizer(pieces: int) -> bytes:
 
     Args:
         pieces: Size of the vocabulary; the 256 bytes and the three control pieces count.
+        text: What to train on; `built_in_text` by default.
     """
     written = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=built_in_text(),
+        sentence_iterator=iter(built_in_text() if text is None else text),
         model_writer=written,
         model_type="bpe",
         vocab_size=pieces,

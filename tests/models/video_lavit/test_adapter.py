@@ -348,11 +348,12 @@ def test_identity_is_what_can_change_an_answer(tiny_root: Path, tmp_path: Path) 
         identify(tiny_root, attention="xformers"),
         identify(tiny_root, token_select="argmax"),
         identify(tiny_root, long_prompt="reference"),
+        identify(tiny_root, motion_tokens="off"),
         identify(tiny_root, max_clips="8"),
         identify(tiny_root, encoder_threads="4"),
     ]
     texts = {json.dumps(identity, sort_keys=True) for identity in (expected, *others)}
-    assert len(texts) == 8
+    assert len(texts) == 9
 
 
 def test_preflight_finds_everything_at_once(tiny_root: Path) -> None:

@@ -1,0 +1,117 @@
+"""Injects each fault, runs the chain, and says who saw it: `make canary`.
+
+The table goes to docs/canary.md, between its two marks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from lavit_eval.demo.material import canary_checkpoint, demo_data
+from tests.canary.chain import Chain, Outcome, seen_in_digests, seen_in_parity, seen_in_scores
+from tests.canary.faults import READING, Fault
+from tests.canary.model_faults import MODEL
+
+FAULTS = (*READING, *MODEL)
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "canary.md"
+BEGIN, END = "<!-- damage: begin -->\n", "<!-- damage: end -->\n"
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Who saw a fault; empty texts where nobody did."""
+
+    fault: str
+    scores: str
+    digests: str
+    parity: str
+
+    @property
+    def anywhere(self) -> bool:
+        """Whether anything saw it."""
+        return bool(self.scores or self.digests or self.parity)
+
+
+def examine(fault: Fault, chain: Chain, whole: Outcome) -> Sighting:
+    """Have a fault, run everything, and compare."""
+    with fault.injected():
+        parity = seen_in_parity()
+        try:
+            damaged = chain.run(cached=not fault.reads)
+        except Exception as error:  # a chain that stops is a sighting too
+            return Sighting(fault.name, f"stops: {type(error).__name__}", "", parity)
+    return Sighting(fault.name, seen_in_scores(whole, damaged), seen_in_digests(whole, damaged), parity)
+
+
+def table(found: Sequence[Sighting], whole: Outcome, size: int) -> str:
+    """Return the Markdown of the sightings, with what was missed."""
+    scores = sum(bool(one.scores) for one in found)
+    anywhere = sum(one.anywhere for one in found)
+    lines = [
+        f"{len(found)} faults, {size} videos of each benchmark and {size} images: {scores} seen in the scores, "
+        f"{anywhere} in scores, input digests or parity cases. Undamaged: "
+        + ", ".join(f"{task} {value:.1f}" for task, value in whole.values.items())
+        + ".",
+        "",
+        "| fault | seen in the scores | seen in scores, input digests or parity cases |",
+        "|---|---|---|",
+    ]
+    for one in found:
+        parts = [one.scores and "scores", one.digests, one.parity and f"parity: {one.parity}"]
+        lines.append(
+            f"| {one.fault} | {one.scores or 'no'} | {'; '.join(part for part in parts if part) or '**no**'} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def main() -> int:
+    """Run the command line; return the exit code, 1 where too few faults are seen."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=48, help="videos of each benchmark, and images")
+    parser.add_argument("--only", default="", help="faults whose name contains this text")
+    parser.add_argument(
+        "--log", type=Path, help="append a line of JSON per fault, and skip the faults that stand there"
+    )
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    chain = Chain(demo_data(48), canary_checkpoint("canary/final"), options.size)
+    whole = chain.run(cached=True)
+    if why := seen_in_parity():
+        raise SystemExit(f"A parity case fails without any fault: {why}")
+    known = _known(options.log)
+    found = []
+    for fault in (fault for fault in FAULTS if options.only in fault.name):
+        began = time.monotonic()
+        one = known.get(fault.name) or examine(fault, chain, whole)
+        found.append(one)
+        if fault.name not in known:
+            print(f"{time.monotonic() - began:5.1f} s  {one}", flush=True)
+            if options.log:
+                with options.log.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(asdict(one)) + "\n")
+    text = table(found, whole, options.size)
+    print(text)
+    if not options.only:
+        page = PAGE.read_text(encoding="utf-8")
+        before, _, rest = page.partition(BEGIN)
+        PAGE.write_text(before + BEGIN + "\n" + text + "\n" + END + rest.partition(END)[2], encoding="utf-8")
+    missed = sum(not one.scores for one in found), sum(not one.anywhere for one in found)
+    return int(not options.only and (missed[0] > len(found) - 28 or missed[1] > len(found) - 38))
+
+
+def _known(log: Path | None) -> dict[str, Sighting]:
+    if log is None or not log.is_file():
+        return {}
+    rows = [Sighting(**json.loads(line)) for line in log.read_text(encoding="utf-8").splitlines()]
+    return {one.fault: one for one in rows}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

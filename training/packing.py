@@ -1,0 +1,115 @@
+"""One medium and many questions in one sequence: what comes before the questions is computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lavit_eval.models.video_lavit.answer import STOP_TEXT
+from lavit_eval.models.video_lavit.tokenizer import PromptKind, Tokenizer
+from lavit_eval.models.video_lavit.understanding import UnderstandingModel
+from training.words import Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A medium as the language model will see it, and what is asked about it."""
+
+    features: Tensor
+    """What the visual tokenizer keeps of the picture, before `vit_proj`, `[kept, width]`."""
+    codes: Tensor | None
+    """Motion codes, int64 `[135]`; None for an image, and for a video whose motion is hidden."""
+    exchanges: tuple[Exchange, ...]
+    kind: PromptKind
+
+
+@dataclass(slots=True)
+class _Row:
+    ids: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    segments: list[int] = field(default_factory=list)
+    """0 before the questions, then the question's number."""
+    wanted: list[tuple[int, int, int]] = field(default_factory=list)
+    """Place, the id that follows it, the question's number."""
+
+    def extend(self, ids: Sequence[int], start: int, segment: int) -> None:
+        self.ids += ids
+        self.positions += range(start, start + len(ids))
+        self.segments += [segment] * len(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A batch for the language model."""
+
+    embeds: Tensor
+    mask: Tensor
+    """bool `[rows, 1, length, length]`: a question sees what comes before the questions, and itself."""
+    positions: Tensor
+    """Those that the question would have if it were the only one."""
+    places: Tensor
+    """int64 `[answer ids, 2]`: row and place of the state that each id of an answer follows."""
+    targets: Tensor
+    """int64 `[answer ids]`."""
+    owners: Tensor
+    """int64 `[answer ids, 2]`: row and number of the question."""
+
+
+def pack(model: UnderstandingModel, tokenizer: Tokenizer, examples: Sequence[Example]) -> Packed:
+    """Return a batch; gradients reach embeddings and `vit_proj`."""
+    rows = [_pack_row(model, tokenizer, example) for example in examples]
+    longest = max(len(row.ids) for row in rows)
+
+    def table(name: str, fill: int) -> Tensor:
+        return torch.tensor([[*getattr(row, name), *[fill] * (longest - len(row.ids))] for row in rows])
+
+    ids, segments = table("ids", 0), table("segments", -1)
+    projected = model.model.visual_tokenizer.vit_proj(torch.cat([example.features for example in examples]))
+    embeds = model.embed(ids.clamp(min=0)).masked_scatter((ids < 0)[..., None], projected)
+    earlier = torch.ones(longest, longest, dtype=torch.bool).tril()
+    shared = (segments[:, None, :] == 0) | (segments[:, None, :] == segments[:, :, None])
+    wanted = [(row, *each) for row, packed in enumerate(rows) for each in packed.wanted]
+    found = torch.tensor(wanted)
+    mask, positions = (shared & earlier)[:, None], table("positions", 0)
+    return Packed(embeds, mask, positions, found[:, :2], found[:, 2], found[:, [0, 3]])
+
+
+def _pack_row(model: UnderstandingModel, tokenizer: Tokenizer, example: Example) -> _Row:
+    tokens, row = model.tokens, _Row()
+    visual = [tokens.image_start, *[-1] * len(example.features), tokens.image_end]
+    if example.codes is not None:
+        codes = (example.codes + tokens.motion_offset).tolist()
+        visual += [tokens.motion_start, *codes, tokens.motion_end]
+    for number, exchange in enumerate(example.exchanges, start=1):
+        prompt = tokenizer.prompt_ids(exchange.question, example.kind)
+        place = next(place for place, token in enumerate(prompt) if token < 0)
+        if number == 1:
+            row.extend([*prompt[:place], *visual], 0, 0)
+            start = len(row.ids)
+        after = prompt[place + 1 :]
+        answer = [*tokenizer.encode(f"{exchange.answer} {STOP_TEXT}"), tokenizer.eos]
+        first = len(row.ids) + len(after) - 1
+        row.wanted += [(first + offset, token, number) for offset, token in enumerate(answer)]
+        row.extend([*after, *answer], start, number)
+    return row
+
+
+def logits(model: UnderstandingModel, packed: Packed) -> Tensor:
+    """Return the logits `[answer ids, vocabulary]` from which each id of the answers follows."""
+    states = model.hidden_states(packed.embeds, packed.mask, packed.positions)
+    found: Tensor = model.lm_head(states[packed.places[:, 0], packed.places[:, 1]])
+    return found
+
+
+def loss_and_hits(model: UnderstandingModel, packed: Packed) -> tuple[Tensor, dict[tuple[int, int], bool]]:
+    """Return the mean loss of an answer's id, and for each (row, question) whether its every id is the likeliest."""
+    scores = logits(model, packed)
+    right = (scores.argmax(-1) == packed.targets).tolist()
+    hits: dict[tuple[int, int], bool] = {}
+    for (row, number), hit in zip(packed.owners.tolist(), right, strict=True):
+        hits[row, number] = hits.get((row, number), True) and hit
+    return F.cross_entropy(scores, packed.targets), hits
