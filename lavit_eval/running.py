@@ -54,7 +54,20 @@ def run_all(wanted: Sequence[RunOptions], interruption: Interruption, keep: Keep
         _say_state(outcome)
         prune(outcome.run, keep)
         outcomes.append(outcome)
-    return conclude(outcomes, wanted[0].output, again)
+    code = conclude(outcomes, wanted[0].output, again)
+    if wanted[0].demo:
+        _write_demo_report(outcomes[0].run, wanted[0].output)
+    return code
+
+
+def _write_demo_report(run: Run, output: Path) -> None:
+    """Write the page of a demo run, so that a first look at the project ends with something to look at."""
+    from lavit_eval.report.folder import ReportOptions, write_report
+    from lavit_eval.report_command import default_folder
+    from lavit_eval.rescoring import Again
+
+    written = write_report(run, None, default_folder(output, run), ReportOptions(Again(Catalogue())))
+    print(f"Report: {written.page}", file=sys.stderr)
 
 
 def _say_state(outcome: Outcome) -> None:
