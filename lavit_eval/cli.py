@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -63,6 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _dispatch(options, given)
             except UsageError as error:
                 return _say_usage(error)
+            except BrokenPipeError:
+                # Whoever read our output, such as `head`, has seen enough.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return 128 + 13
         return 5
     except UsageError as error:
         return _say_usage(error)

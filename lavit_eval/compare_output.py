@@ -76,6 +76,9 @@ def as_json(found: RunComparison, failed: Sequence[Failure], code: int) -> dict[
 def junit(found: RunComparison, failed: Sequence[Failure]) -> bytes:
     """Return JUnit XML with one case per task: a regression is a failure, what cannot be compared an error."""
     suite = ElementTree.Element("testsuite", name="lavit-eval compare")
+    if found.waived:
+        properties = ElementTree.SubElement(suite, "properties")
+        ElementTree.SubElement(properties, "property", name="waived", value=plain(", ".join(found.waived)))
     cases = {}
     for task in [*(one.task for one in found.tasks), *found.absent]:
         cases[task] = ElementTree.SubElement(suite, "testcase", classname="lavit_eval.compare", name=plain(task))

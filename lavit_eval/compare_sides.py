@@ -78,7 +78,13 @@ class Side:
 
         if self.run is None:
             return _unpacked(self.stored.get(task), metric, f"{self.name}: {task}")
-        found = samples_of(self.run.records(task), metric)
+        records = self.run.records(task)
+        if len(records) < self.task(task)["answered"]:
+            raise UsageError(
+                f"{self.name}: {task}: samples.jsonl holds {len(records)} of {self.task(task)['answered']} samples; "
+                f"score the run again: lavit-eval score {self.run.folder}"
+            )
+        found = samples_of(records, metric)
         check_against(found, self.task(task)["metrics"][metric], int(self.identity["repeats"]), f"{self.name}: {task}")
         return found
 

@@ -146,7 +146,13 @@ def lmms_results(document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "results": results,
         "configs": {
-            task: {"task": task, "protocol": scored["protocol"], "data": scored["data"]} for task, scored in tasks
+            task: {
+                "task": task,
+                "protocol": scored["protocol"],
+                "data": scored["data"],
+                "labels": list(scored.get("labels", ())),
+            }
+            for task, scored in tasks
         },
         "higher_is_better": {
             task: {metric: score["higher_is_better"] for metric, score in scored["metrics"].items()}

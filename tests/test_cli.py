@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -251,3 +253,12 @@ def test_answers_of_repeats_and_beyond_the_limit(tmp_path: Path, capsys: pytest.
     assert not (tmp_path / "out" / "runs").exists()
     assert _run(capsys, [*base, "--repeats", "2"])[0] == 0
     assert _run(capsys, [*base, "--repeats", "2", "--limit", "2"])[0] == 0
+
+
+def test_a_reader_that_has_seen_enough_is_no_bug_of_ours() -> None:
+    script = "import sys\nfrom lavit_eval.cli import main\nsys.exit(main(['tasks']))\n"
+    process = subprocess.Popen([sys.executable, "-u", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (141, b"")

@@ -479,3 +479,27 @@ def test_a_metric_that_is_no_mean_is_compared_by_pseudo_values(tmp_path: Path, m
     assert main(["baseline", "accept", "base", "--output-dir", str(tmp_path / "out")]) == 0
     assert compared(tmp_path, base="nightly").tasks[0].test == found.test
     registry.targets.cache_clear()
+
+
+def test_records_that_were_lost_are_not_compared_in_silence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made_run(tmp_path, "base")
+    run = made_run(tmp_path, "new")
+    path = run.task_folder("made_qa") / "samples.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[: len(lines) // 2]))
+    assert code(tmp_path, "--gate") == 2
+    assert (
+        f"samples.jsonl holds {len(lines) // 2} of {len(lines)} samples; score the run again" in capsys.readouterr().err
+    )
+
+
+def test_junit_names_what_was_waived(tmp_path: Path) -> None:
+    made_run(tmp_path, "base")
+    made_run(tmp_path, "new")
+    plain, waived = tmp_path / "plain.xml", tmp_path / "waived.xml"
+    assert code(tmp_path, "--junit", str(plain)) == 0
+    assert code(tmp_path, "--junit", str(waived), "--waive", "data") == 0
+    assert ElementTree.parse(plain).find("properties") is None
+    found = ElementTree.parse(waived).find("properties/property")
+    assert found is not None
+    assert (found.get("name"), found.get("value")) == ("waived", "data")

@@ -103,6 +103,7 @@ def test_lmms_results_name_metric_filter_and_error() -> None:
     assert scores["exact_match_stderr,none"] == "N/A" or scores["exact_match_stderr,none"] > 0
     assert found["n-samples"]["msvd_qa"]["original"] >= found["n-samples"]["msvd_qa"]["effective"]
     assert found["higher_is_better"]["msvd_qa"]["exact_match"] is True
+    assert found["configs"]["msvd_qa"]["labels"] == made["tasks"]["msvd_qa"]["labels"]
     json.dumps(found, allow_nan=False)
 
 
