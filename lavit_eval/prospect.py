@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lavit_eval.engines.options import EngineOptions
 from lavit_eval.features.equipment import Equipment
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.plan import TaskPlan, VisualNoise
@@ -30,6 +31,8 @@ class RunOptions:
     label: str | None = None
     """How the model is called in tables; its registered name by default."""
     model_options: ModelOptions = field(default_factory=ModelOptions)
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    """Who answers: this process, workers, a cluster; all of the run or a share of it."""
     equipment: Equipment = field(default_factory=Equipment)
     """Weights and device of those metrics that need networks."""
     seed: int = 42
@@ -84,7 +87,7 @@ def foresee(options: RunOptions) -> Prospect:
     kinds = frozenset(task.kind for task in options.tasks)
     options = replace(options, model_options=replace(options.model_options, kinds=kinds))
     problems = check_capabilities(options.model, model_class, options.tasks)
-    model_problems = list(model_class.preflight(options.model_options))
+    model_problems = list(model_class.preflight(_checked_here(options)))
     model_identity = {} if model_problems else dict(model_class.identify(options.model_options))
     prepared, data_problems = prepare(
         options.tasks, options.data_root, options.limit, options.counts, options.allow_missing, options.equipment
@@ -117,6 +120,14 @@ def foresee(options: RunOptions) -> Prospect:
     if not problems and not model_problems:
         by_kind |= {kind: _identity_of_kind(model_class, options, kind) for kind in sorted(kinds)}
     return Prospect(options, tuple(prepared), plans, identity, model_class, model_identity, everything, by_kind)
+
+
+def _checked_here(options: RunOptions) -> ModelOptions:
+    """Return what a driver can check of a model: where workers are on other machines, those check their own devices."""
+    if options.engine.on_one_machine:
+        return options.model_options
+    arguments = {name: value for name, value in options.model_options.arguments.items() if name != "attention"}
+    return replace(options.model_options, device="cpu", arguments=arguments)
 
 
 def _identity_of_kind(model_class: Any, options: RunOptions, kind: RequestKind) -> dict[str, JSON]:
