@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lavit_eval.engines.options import EngineOptions
+from lavit_eval.engines.ray_cluster import cluster_problems
 from lavit_eval.features.equipment import Equipment
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.plan import TaskPlan, VisualNoise
@@ -115,7 +116,8 @@ def foresee(options: RunOptions) -> Prospect:
         "visual_noise": options.visual_noise,
         "demo": options.demo,
     }
-    everything = (*problems, *model_problems, *data_problems, *([disk] if disk else []))
+    engine_problems = cluster_problems(options.engine) if options.engine.engine == "ray" else []
+    everything = (*engine_problems, *problems, *model_problems, *data_problems, *([disk] if disk else []))
     by_kind: dict[str, Mapping[str, JSON]] = {}
     if not problems and not model_problems:
         by_kind |= {kind: _identity_of_kind(model_class, options, kind) for kind in sorted(kinds)}

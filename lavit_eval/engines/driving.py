@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from lavit_eval.engines.asking import first_missing, with_output, without_medium
-from lavit_eval.engines.pool import Answered, Event, Lost, Pool, Ready, Short
+from lavit_eval.engines.pool import Answered, Event, Left, Lost, Pool, Ready, Short
 from lavit_eval.engines.scheduler import Failed, Finished, Lease, Scheduler
 from lavit_eval.journal import Entry, JournalWriter
 from lavit_eval.plan import Batch
@@ -171,18 +171,26 @@ class _Driver:
                 if lease is not None:
                     self._listener.note(f"{_named(lease)} did not fit into worker {worker}'s memory: {detail}")
                     self._settle(self._scheduler.fail(worker, number, "memory did not suffice"))
-            case Lost(worker, reason):
-                self._lose(worker, reason)
+            case Lost(worker, reason, detail):
+                self._lose(worker, reason, detail)
+            case Left(worker):
+                self._listener.note(f"worker {worker} left")
+                self._forget(worker)
+                self._scheduler.leave(worker)
 
-    def _lose(self, worker: str, reason: str) -> None:
+    def _forget(self, worker: str) -> None:
+        self._leases = {number: lease for number, lease in self._leases.items() if lease.worker != worker}
+
+    def _lose(self, worker: str, reason: str, detail: str = "") -> None:
+        said = f"{reason} ({detail})" if detail else reason
         if worker in self._scheduler.workers:
             running = self._scheduler.running(worker)
             over = f" over {_named(running[0])}" if running is not None else ""
-            self._listener.note(f"worker {worker} is lost{over}: {reason}")
-            self._leases = {number: lease for number, lease in self._leases.items() if lease.worker != worker}
+            self._listener.note(f"worker {worker} is lost{over}: {said}")
+            self._forget(worker)
             self._settle(self._scheduler.lost(worker, reason))
         else:
-            self._listener.note(f"worker {worker} ended: {reason}")
+            self._listener.note(f"worker {worker} ended: {said}")
 
     def _give_up_overdue(self) -> None:
         for worker in self._scheduler.overdue():

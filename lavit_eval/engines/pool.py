@@ -47,9 +47,19 @@ class Lost:
 
     worker: str
     reason: str
+    """May stand as the reason why a sample failed: it names no machine."""
+    detail: str = ""
+    """For the log."""
 
 
-Event = Ready | Answered | Short | Lost
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A worker's machine was taken away in an orderly manner; what it held is not to blame."""
+
+    worker: str
+
+
+Event = Ready | Answered | Short | Lost | Left
 
 
 class WorkerError(RuntimeError):
