@@ -32,6 +32,8 @@ STARTS = 3
 """How many actors in a row may die before they are ready."""
 LOOKED_EVERY = 10.0
 """Seconds between looks at the cluster for GPUs that joined."""
+STARTS_IN = "180"
+"""Seconds that Ray's own processes may take on a busy machine."""
 REACHED_IN = 10.0
 """Seconds in which a cluster's head must answer."""
 
@@ -219,6 +221,7 @@ def connect(address: str | None, workers: int | None = None) -> None:
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     if address == "local":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        os.environ.setdefault("RAY_raylet_start_wait_time_s", STARTS_IN)
         quiet |= {"num_cpus": max(cores, workers or 1), "include_dashboard": False}
     elif address != "auto":
         _check_reachable(address)
@@ -226,7 +229,8 @@ def connect(address: str | None, workers: int | None = None) -> None:
         ray.init(address=address, **quiet)
     except ConnectionError:
         raise UsageError(_unreachable(address)) from None
-    except (RuntimeError, ray.exceptions.RayError) as error:
+    except Exception as error:
+        # Ray raises bare exceptions too, as when its own processes do not start in time.
         said = " ".join(str(error).split())
         if type(error).__name__ == "AuthenticationError" or "token" in said:
             raise UsageError(
