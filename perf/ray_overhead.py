@@ -1,8 +1,8 @@
 """What an engine adds to a sample: 10,000 made questions in batches of 50, model `constant`, journal on.
 
 The bare side asks the model for the same batches in a loop. The engines are timed from the moment when their workers
-are ready (and journal to disk as in a run); starting them is printed apart. At the end one Ray actor of two is killed by
-its process id when 4,000 samples are journalled.
+are ready (and journal to disk as in a run); starting them is printed apart. At the end one Ray actor of two is
+killed by its process id when 4,000 samples are journalled.
 
 Run: python perf/ray_overhead.py            (needs the extra `ray`)
 """
@@ -129,7 +129,7 @@ def _timed(pool: Pool, plan: TaskPlan, samples: Sequence[object], folder: Path) 
     began = time.perf_counter()
     _answer(pool, plan, samples, folder, watch)
     assert watch.done == len(samples)
-    return watch.ended - watch.ready, watch.ready - began
+    return watch.ended - watch.ready, max(0.0, watch.ready - began)
 
 
 def _kill(pool: Pool, plan: TaskPlan, samples: Sequence[object], folder: Path) -> None:

@@ -32,8 +32,6 @@ STARTS = 3
 """How many actors in a row may die before they are ready."""
 LOOKED_EVERY = 10.0
 """Seconds between looks at the cluster for GPUs that joined."""
-STARTS_IN = "180"
-"""Seconds that Ray's own processes may take on a busy machine."""
 REACHED_IN = 10.0
 """Seconds in which a cluster's head must answer."""
 
@@ -221,16 +219,15 @@ def connect(address: str | None, workers: int | None = None) -> None:
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     if address == "local":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        os.environ.setdefault("RAY_raylet_start_wait_time_s", STARTS_IN)
         quiet |= {"num_cpus": max(cores, workers or 1), "include_dashboard": False}
     elif address != "auto":
         _check_reachable(address)
     try:
-        ray.init(address=address, **quiet)
+        _init(ray, address, quiet)
     except ConnectionError:
         raise UsageError(_unreachable(address)) from None
     except Exception as error:
-        # Ray raises bare exceptions too, as when its own processes do not start in time.
+        # Ray raises bare exceptions too.
         said = " ".join(str(error).split())
         if type(error).__name__ == "AuthenticationError" or "token" in said:
             raise UsageError(
@@ -243,6 +240,18 @@ def connect(address: str | None, workers: int | None = None) -> None:
                 "install the same Ray and Python in both places."
             ) from None
         raise UsageError(f"No Ray cluster could be used at {address}: {said[:200]}") from None
+
+
+def _init(ray: Any, address: str, settings: Mapping[str, Any]) -> None:
+    """Enter the cluster; on a busy machine Ray's own processes may need a second start."""
+    for left in reversed(range(STARTS)):
+        try:
+            ray.init(address=address, **settings)
+            return
+        except Exception as error:
+            if not left or "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
 
 
 def _check_reachable(address: str) -> None:
