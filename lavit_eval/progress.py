@@ -93,7 +93,7 @@ class PlainProgress:
         done = self._done - self._before
         left = (self._total - self._done) * (now - self._began) / done if done else None
         said = "" if left is None else f", about {left:.0f} s left"
-        each = [f"worker {name}: {what}" for name, what in list(self._doing.items())[:MOST_WORKERS]]
+        each = [f"{name}: {what}" for name, what in list(self._doing.items())[:MOST_WORKERS]]
         if len(self._doing) > MOST_WORKERS:
             each.append(f"and {len(self._doing) - MOST_WORKERS} workers more")
         self._say("; ".join([f"{self._task}: {self._done}/{self._total}{said}", *each]))
@@ -145,7 +145,7 @@ class BarProgress:
         for name in [name for name in self._rows if name not in doing]:
             self._bar.remove_task(self._rows.pop(name))
         for name, what in doing.items():
-            said = f"  worker {name}: {what}"
+            said = f"  {name}: {what}"
             if name in self._rows:
                 self._bar.update(self._rows[name], description=said)
             else:

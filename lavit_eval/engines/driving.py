@@ -47,7 +47,7 @@ class Listener(Protocol):
         """Note what a person may want to know of the workers."""
 
     def workers(self, doing: Mapping[str, str]) -> None:
-        """Note what each worker is doing."""
+        """Note what each worker ("worker 1") is doing."""
 
 
 @dataclass(slots=True)
@@ -238,10 +238,10 @@ class _Driver:
         if now - self._shown < SHOWN_EVERY:
             return
         self._shown = now
-        doing = {}
+        doing = {} if self._scheduler.workers else {"workers": "none is ready yet"}
         for worker in self._scheduler.workers:
             running = self._scheduler.running(worker)
-            doing[worker] = "waits" if running is None else f"{_named(running[0])} for {running[1]:.0f} s"
+            doing[f"worker {worker}"] = "waits" if running is None else f"{_named(running[0])} for {running[1]:.0f} s"
         self._listener.workers(doing)
 
 
