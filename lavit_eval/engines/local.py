@@ -35,6 +35,7 @@ class _Process:
     slot: int
     process: subprocess.Popen[bytes]
     log: Path
+    outbox: SimpleQueue[bytes | None] = field(default_factory=SimpleQueue)
     told: set[str] = field(default_factory=set)
     ready: bool = False
 
@@ -87,24 +88,25 @@ class LocalPool:
         worker = _Process(name, slot, process, log)
         self._processes[name] = worker
         threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
+        threading.Thread(target=_write, args=(worker,), daemon=True).start()
         self._tell(worker, self._greeting.load(name, self._devices[slot], self._probe))
 
     def _listen(self, worker: _Process) -> None:
         assert worker.process.stdout is not None
-        # A line without its end was torn by the worker's death.
-        with suppress(ValueError, OSError):
+        try:
             for line in worker.process.stdout:
+                # A line without its end was torn by the worker's death.
                 if line.endswith(b"\n"):
                     self._inbox.put((worker.name, from_line(line)))
+        except (ValueError, OSError):
+            # Whoever does not speak our language is of no use.
+            worker.process.kill()
         worker.process.wait()
+        worker.process.stdout.close()
         self._inbox.put((worker.name, None))
 
     def _tell(self, worker: _Process, message: Message) -> None:
-        assert worker.process.stdin is not None
-        # A worker that died just now is heard of by its closed output.
-        with suppress(OSError):
-            worker.process.stdin.write(to_line(message).encode())
-            worker.process.stdin.flush()
+        worker.outbox.put(to_line(message).encode())
 
     def send(self, worker: str, number: int, task: str, requests: Sequence[Request]) -> None:
         """Write a lease to a worker's input."""
@@ -144,7 +146,7 @@ class LocalPool:
 
     def _ended(self, worker: _Process) -> Lost:
         del self._processes[worker.name]
-        _close(worker.process)
+        worker.outbox.put(None)
         reason = reason_of(worker.process.returncode)
         if worker.ready:
             self._spawn(worker.slot)
@@ -168,9 +170,7 @@ class LocalPool:
     def close(self) -> None:
         """Close the workers' inputs, upon which they end, and kill those that do not."""
         for worker in self._processes.values():
-            with suppress(OSError):
-                assert worker.process.stdin is not None
-                worker.process.stdin.close()
+            worker.outbox.put(None)
         deadline = time.monotonic() + GRACE
         for worker in self._processes.values():
             try:
@@ -186,11 +186,17 @@ class LocalPool:
                 path.unlink(missing_ok=True)
 
 
-def _close(process: subprocess.Popen[bytes]) -> None:
-    for stream in (process.stdin, process.stdout):
-        with suppress(OSError):
-            if stream is not None:
-                stream.close()
+def _write(worker: _Process) -> None:
+    """Write what a worker is told, in a thread of its own: one that hangs and reads nothing must not stop the driver."""
+    stream = worker.process.stdin
+    assert stream is not None
+    # A worker that died just now is heard of by its closed output.
+    with suppress(OSError):
+        while (line := worker.outbox.get()) is not None:
+            stream.write(line)
+            stream.flush()
+    with suppress(OSError):
+        stream.close()
 
 
 def reason_of(code: int) -> str:

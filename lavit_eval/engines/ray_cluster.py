@@ -124,6 +124,9 @@ class RayPool:
             for _ in range(self._wanted() - len(self._actors)):
                 self._spawn()
         calls = list(self._calls)
+        if not calls:
+            time.sleep(patience)
+            return []
         found, _ = self._ray.wait(calls, num_returns=1, timeout=patience)
         if found:
             found, _ = self._ray.wait(calls, num_returns=len(calls), timeout=0)

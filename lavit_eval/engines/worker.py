@@ -12,10 +12,14 @@ import threading
 from queue import SimpleQueue
 from typing import BinaryIO
 
+PR_SET_PDEATHSIG = 1
+"""Of <sys/prctl.h>."""
+
 
 def main() -> None:
     """Answer messages until the driver is gone."""
     incoming, outgoing = _private_pipes()
+    _die_with_parent()
     # A driver that is interrupted closes the pipe; until then the write under way is finished.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -42,6 +46,14 @@ def _listen(incoming: BinaryIO, inbox: SimpleQueue[bytes]) -> None:
             break
         inbox.put(line)
     os._exit(0)
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process when its driver dies, should a library keep it from hearing of the closed pipe."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
