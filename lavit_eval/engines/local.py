@@ -187,7 +187,7 @@ class LocalPool:
 
 
 def _write(worker: _Process) -> None:
-    """Write what a worker is told, in a thread of its own: one that hangs and reads nothing must not stop the driver."""
+    """Write what a worker is told, in a thread of its own: a worker that reads nothing must not stop the driver."""
     stream = worker.process.stdin
     assert stream is not None
     # A worker that died just now is heard of by its closed output.
