@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lavit_eval.errors import UsageError
@@ -42,6 +42,7 @@ def test_lines_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert written == [Entry(4, 7, 1, response)]
 
 
+@settings(deadline=None)
 @given(cut=st.integers(min_value=0, max_value=100_000))
 def test_a_kill_at_any_byte_costs_the_torn_batch_only(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     path = tmp_path_factory.mktemp("j") / "journal.jsonl"
