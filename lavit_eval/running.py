@@ -195,6 +195,18 @@ def prune_run(named: Path, output: Path, keep: Keep) -> int:
     return 0
 
 
+def export_run(options: argparse.Namespace) -> int:
+    """Write a run's videos for an official scorer and say what to do with them; return the exit code."""
+    from lavit_eval.media_export import export_media
+
+    found = find_run(options.run, options.output_dir)
+    done = export_media(found, options.form, options.folder, options.task, options.repeat, options.allow_missing)
+    print(f"{done.count:,} videos in {done.videos}; score them: {done.scorer}")
+    if done.lacking:
+        print(f"{done.lacking:,} videos are lacking; the scorer leaves them out of its means", file=sys.stderr)
+    return 3 if done.lacking else 0
+
+
 def show_leaderboard(options: argparse.Namespace) -> int:
     """Write and print the leaderboard over finished runs, and export it where asked for."""
     folders, output = options.runs, options.output_dir

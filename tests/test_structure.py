@@ -26,7 +26,7 @@ FLOORS = [
     },
     {"wanted"},
     {"sweep", "report"},
-    {"rescoring", "selfcheck", "demo", "pruning"},
+    {"rescoring", "selfcheck", "demo", "pruning", "media_export"},
     {"evaluate", "leaderboard", "reproduction_tables", "leaderboard_exports"},
     {"compare_output", "baselines", "explain", "history_chart"},
     {"gate", "history"},
