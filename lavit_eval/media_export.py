@@ -53,7 +53,7 @@ FORMS: Mapping[str, Form] = {
         "python evaluate_i2v.py --videos_path {videos} --ratio {ratio} --dimension NAME",
     ),
     "evalcrafter": Form(
-        "evalcrafter", _evalcrafter_stem, "EvalCrafter's own scripts, with {videos} as its folder of videos"
+        "evalcrafter", _evalcrafter_stem, "EvalCrafter's own scripts, its folder of videos being {videos}"
     ),
 }
 
@@ -206,7 +206,7 @@ def _write(run: Run, entry: Entry, parts: Path, target: Path) -> None:
         part.replace(target)
     except FileNotFoundError:
         raise UsageError(
-            f"{source} is gone (runs prune, or --keep-media?); only a run whose lossless files are kept can be exported."
+            f"{source} is gone (runs prune, or --keep-media?); a run without its lossless files cannot be exported."
         ) from None
     except OSError as error:
         raise UsageError(f"{target} cannot be written ({error}); make room or name another folder.") from error

@@ -120,6 +120,10 @@ def _say_submissions(outcomes: Sequence[Outcome]) -> None:
                 written = outcome.run.folder / submission["file"] if submission["file"] else None
                 said = f"none is written, {submission['reason']}" if written is None else written
                 print(f"Submission of {task}: {said}", file=sys.stderr)
+                if submission.get("undecided"):
+                    print(
+                        f"  {submission['undecided']:,} answers name no option and stand there as -1", file=sys.stderr
+                    )
 
 
 def print_table(documents: Sequence[Mapping[str, Any]]) -> None:

@@ -154,7 +154,7 @@ def test_lacking_videos_are_refused_or_said(
     Painter.fails = {"a goat in snow-1"}
     run = painted(tmp_path, task_of("vbench", videos=3), 3)
     out = tmp_path / "out"
-    with pytest.raises(UsageError, match="has 2 of the 3 videos of vbench.*--allow-missing"):
+    with pytest.raises(UsageError, match=r"has 2 of the 3 videos of vbench.*--allow-missing"):
         export_media(run, "vbench", out)
     assert not out.exists()
     capsys.readouterr()
@@ -205,6 +205,6 @@ def test_files_that_are_gone_or_changed_are_named(tmp_path: Path, painter: type[
     with pytest.raises(UsageError, match="has changed since it was made"):
         export_media(run, "vbench", tmp_path / "out")
     path.unlink()
-    with pytest.raises(UsageError, match="is gone .*prune"):
+    with pytest.raises(UsageError, match=r"is gone .*prune"):
         export_media(run, "vbench", tmp_path / "out")
     assert not list((tmp_path / "out" / "videos").iterdir())

@@ -43,7 +43,7 @@ FLOORS = [
     {"preparation"},
     {"recipes"},
     {"engines", "statistics", "provenance"},
-    {"runs", "published", "plan", "progress", "features", "thresholds", "committed"},
+    {"subset", "runs", "published", "plan", "progress", "features", "thresholds", "committed"},
     {"journal", "interruption"},
     {"models", "metrics", "benchmarks"},
     {"video", "weights"},

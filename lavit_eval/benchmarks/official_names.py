@@ -1,4 +1,4 @@
-"""File names that an official scorer makes of prompts: a prompt that cannot be one is refused before anything is made."""
+"""File names that an official scorer makes of prompts; what cannot be one is refused before anything is made."""
 
 from __future__ import annotations
 
