@@ -38,6 +38,7 @@ FLOORS = [
     {"reproduce"},
     {"open_points"},
     {"scoring", "claiming"},
+    {"category_scores"},
     {"feature_scoring", "submissions"},
     {"prospect"},
     {"preparation"},
