@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import pytest
 from lavit_eval.evaluate import evaluate
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.models.video_lavit.adapter import ANSWERING, VideoLavit
+from lavit_eval.models.video_lavit.bounded_cache import BoundedCache
+from lavit_eval.models.video_lavit.sight import Sight
 from lavit_eval.models.video_lavit.tiny import make_tiny
 from lavit_eval.prospect import RunOptions
 from lavit_eval.registry import Catalogue
-from tests.task_fixtures import count_of, small, write_fixture
+from tests.benchmarks.layouts import write_msvd_qa
+from tests.task_fixtures import count_of, make_real, small, write_fixture
 
 VARIANTS = ("_demo", "_reference", "_long", "_tokens")
 """Ends of names whose tasks differ in settings from one that is run anyway."""
@@ -94,3 +98,46 @@ def test_a_task_without_a_fixture_is_named(tmp_path: Path) -> None:
     task = Catalogue().task("msvd_qa").model_copy(update={"split": "train"})
     with pytest.raises(LookupError, match="msvd_qa has no fixture: add split train of msvd_qa"):
         write_fixture(task, tmp_path)
+
+
+def test_every_video_is_encoded_once_however_its_questions_are_spread(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAVIT_EVAL_CACHE", str(world.cache))
+    # Three videos, their questions dealt out in turn: in the file's order each would be seen four times.
+    rows = [
+        {"answer": "cat", "id": number, "question": f"what is {number}?", "video_id": 1 + number % 3}
+        for number in range(12)
+    ]
+    write_msvd_qa(tmp_path / "data" / "MSVD-QA", rows)
+    make_real(tmp_path / "data")
+    seen: list[str] = []
+    encode = Sight._encode
+
+    def counted(sight: Sight, loaded: Any, seed: int | None) -> Any:
+        seen.append(loaded.digest)
+        return encode(sight, loaded, seed)
+
+    def keep_the_last(cache: BoundedCache[Any], key: Hashable, value: Any, size: int) -> None:
+        cache._entries.clear()
+        cache._entries[key] = (size, value)
+
+    monkeypatch.setattr(Sight, "_encode", counted)
+    # The order of the plan does it, not a large memory.
+    monkeypatch.setattr(BoundedCache, "put", keep_the_last)
+    options = RunOptions(
+        model="video-lavit",
+        tasks=(Catalogue().task("msvd_qa"),),
+        data_root=tmp_path / "data",
+        output=tmp_path / "results",
+        model_options=ModelOptions(checkpoint=str(world.checkpoint)),
+        counts={"msvd_qa": len(rows)},
+        batch_size=2,
+        repeats=2,
+        threads=1,
+    )
+    run = evaluate(options).run
+    # Once per repeat, since each draws its own patches.
+    assert sorted(Counter(seen).values()) == [2, 2, 2]
+    records = [(record["sample_id"], record["repeat"]) for record in run.records("msvd_qa")]
+    assert records == [(str(row["id"]), repeat) for repeat in range(2) for row in rows]
