@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from typing import get_args
 
 from lavit_eval.errors import UsageError
-from lavit_eval.files import write_json
+from lavit_eval.files import write_atomic, write_json
 from lavit_eval.journal import Entry, Key
-from lavit_eval.multiple_choice import strict_choice
+from lavit_eval.multiple_choice import lettered, strict_choice
 from lavit_eval.preparation import PreparedTask
 from lavit_eval.runs import Run
 from lavit_eval.sample import JSON, Sample
+from lavit_eval.spreadsheet import workbook
 from lavit_eval.task import SubmissionForm
 
 FILE_NAME = "submission.json"
+TABLE_NAME = "submission.xlsx"
 UNDECIDED = -1
 """Stands for an answer that names no option: no option has this number, so that it counts as wrong."""
 Pairs = Sequence[tuple[Sample, str]]
@@ -27,6 +29,7 @@ class Written:
     """What a server expects."""
 
     content: JSON
+    """What stands in the JSON file; bytes are a workbook."""
     undecided: int = 0
     """Answers in which no option could be read."""
 
@@ -87,12 +90,29 @@ def perception_test(pairs: Pairs) -> Written:
     return Written(found, undecided)
 
 
+def mmbench(pairs: Pairs) -> Written:
+    """Return the workbook that MMBench's server reads: every rotation with the answer as it was written.
+
+    Which choice an answer means is the server's to say.
+    """
+    letters = ("A", "B", "C", "D")
+    rows: list[list[str | int]] = [["index", "question", *letters, "prediction", "category", "l2-category"]]
+    for sample, text in pairs:
+        choices = list(sample.extra["choices"])
+        asked = sample.question.removesuffix("\n" + lettered(choices))
+        cells = [*choices, *[""] * (len(letters) - len(choices))]
+        level = sample.categories.get("l2_category", "")
+        rows.append([int(sample.id), asked, *cells, text, sample.categories["category"], level])
+    return Written(workbook(rows))
+
+
 FORMS: Mapping[SubmissionForm, Callable[[Pairs], Written]] = {
     "vqa": listed(vqa_entry),
     "vizwiz": listed(vizwiz_entry),
     "nocaps": listed(nocaps_entry),
     "egoschema": egoschema,
     "perception_test": perception_test,
+    "mmbench": mmbench,
 }
 assert set(FORMS) == set(get_args(SubmissionForm))
 
@@ -106,7 +126,7 @@ def write_submission(prepared: PreparedTask, entries: Mapping[Key, Entry], run: 
     """
     task = prepared.task
     assert task.submission is not None
-    path = run.task_folder(task.task) / FILE_NAME
+    path = run.task_folder(task.task) / (TABLE_NAME if task.submission == "mmbench" else FILE_NAME)
     responses = [entries[(sample.id, 0)].response for sample in prepared.samples]
     lacking = prepared.official - sum(response.outcome == "answered" for response in responses)
     if lacking:
@@ -115,6 +135,9 @@ def write_submission(prepared: PreparedTask, entries: Mapping[Key, Entry], run: 
         return {"file": None, "reason": f"{lacking:,} of {prepared.official:,} questions have no answer"}
     pairs = zip(prepared.samples, responses, strict=True)
     written = FORMS[task.submission]([(sample, response.text or "") for sample, response in pairs])
-    write_json(path, written.content)
+    if isinstance(written.content, bytes):
+        write_atomic(path, written.content)
+    else:
+        write_json(path, written.content)
     undecided = {"undecided": written.undecided} if written.undecided else {}
     return {"file": path.relative_to(run.folder).as_posix(), **undecided}

@@ -23,7 +23,7 @@ from lavit_eval.generation_settings import GenerationSettings
 from lavit_eval.sample import JSON, MAKING, RequestKind, Sample, Settings
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")]
-SubmissionForm = Literal["vqa", "vizwiz", "nocaps", "egoschema", "perception_test"]
+SubmissionForm = Literal["vqa", "vizwiz", "nocaps", "egoschema", "perception_test", "mmbench"]
 CAPTIONED = frozenset({"nocaps"})
 """Forms of captions; the others are of answers."""
 

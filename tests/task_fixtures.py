@@ -100,6 +100,12 @@ def write_legacy_mmbench(root: Path) -> None:
     write_table(root / "mmbench" / "mmbench_dev_20230712.tsv", mmbench_rows(pointers=True), MMBENCH_COLUMNS)
 
 
+def write_mmbench_test(root: Path) -> None:
+    """Write MMBench's test table, which has no answers (`root` is the data root)."""
+    columns = tuple(column for column in MMBENCH_COLUMNS if column != "answer")
+    write_table(root / "mmbench" / "MMBench_TEST_EN.tsv", mmbench_rows(), columns)
+
+
 def write_vizwiz_test(root: Path) -> None:
     """Write VizWiz's test questions, which have no answers (`root` is the data root)."""
     rows = [{"image": f"VizWiz_test_0000900{number}.jpg", "question": "What is this?"} for number in range(2)]
@@ -113,6 +119,7 @@ OTHERS: Mapping[tuple[str, str], Writer] = {
     ("evalcrafter", "test"): lambda root: write_evalcrafter(root / "EvalCrafter", [f"boat {n}" for n in range(8)]),
     ("egoschema", "full"): lambda root: write_egoschema(root / "egoschema"),
     ("mmbench", "dev_20230712"): write_legacy_mmbench,
+    ("mmbench", "test"): write_mmbench_test,
     ("nocaps_val", "test"): write_nocaps_test,
     ("perception_test_mc", "test"): write_perception_test_test,
     ("pope", "test_llava"): lambda root: write_pope(root / "pope"),

@@ -51,7 +51,7 @@ FLOORS = [
     {"registry"},
     {"task", "data_files"},
     {"generation_settings"},
-    {"sample", "errors", "digests", "files", "downloads", "multiple_choice"},
+    {"sample", "errors", "digests", "files", "downloads", "multiple_choice", "spreadsheet"},
 ]
 APART = {
     ("models", "metrics"), ("models", "benchmarks"), ("metrics", "benchmarks"), ("models", "registry"),

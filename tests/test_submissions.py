@@ -17,8 +17,10 @@ from lavit_eval.running import conclude
 from lavit_eval.sample import Sample
 from lavit_eval.submissions import FORMS, Written
 from tests.benchmarks.choice_layouts import write_egoschema
-from tests.benchmarks.image_layouts import write_vizwiz
+from tests.benchmarks.image_layouts import mmbench_rows, write_vizwiz
 from tests.benchmarks.layouts import VQA_QUESTIONS, write_vqav2_testdev
+from tests.task_fixtures import write_mmbench_test
+from tests.test_spreadsheet import cells
 from tests.tiny_world import Echo, options_for
 
 VIZWIZ = [{"image": f"VizWiz_test_0000900{n}.jpg", "question": "What is this?"} for n in range(3)]
@@ -137,3 +139,20 @@ def test_a_form_is_for_its_kind_of_task(tmp_path: Path, parent: str, form: str) 
     (tmp_path / "mine.yaml").write_text(json.dumps({"task": "mine", "extends": parent, "submission": form}))
     with pytest.raises(UsageError, match=r"submission .*(is not for tasks that|is for answers and captions)"):
         Catalogue([tmp_path]).task("mine")
+
+
+def test_mmbench_wants_a_workbook_of_every_rotation(tmp_path: Path, echo: type[Echo]) -> None:
+    write_mmbench_test(tmp_path / "data")
+    task = Catalogue().task("mmbench_test")
+    options = options_for(task, tmp_path / "data", tmp_path / "results", counts={task.task: 5}, run_id="r")
+    outcome = evaluate(options)
+    said = outcome.scores["tasks"][task.task]["submission"]
+    assert said == {"file": "tasks/mmbench_test/submission.xlsx"}
+    head, *rows = cells((outcome.run.folder / said["file"]).read_bytes())
+    assert head[:7] == ["index", "question", "A", "B", "C", "D", "prediction"]
+    asked = mmbench_rows()
+    assert [row[0] for row in rows] == [row["index"] for row in asked]
+    assert [row[2:6] for row in rows] == [[row[letter] for letter in "ABCD"] for row in asked]
+    # The hint stands above the question, as the model was asked.
+    assert [row[1] for row in rows[-2:]] == ['A play\tin two acts.\nWho says "yes"?'] * 2
+    assert {row[6] for row in rows} == {"cat"}
