@@ -16,7 +16,7 @@ from lavit_eval.cli import main
 from lavit_eval.digests import digest_file
 from lavit_eval.errors import UsageError
 from lavit_eval.evaluate import evaluate
-from lavit_eval.media_export import export_media
+from lavit_eval.media_export import FORMS, export_media
 from lavit_eval.models.protocol import FactoryMethods, ModelOptions
 from lavit_eval.prospect import RunOptions
 from lavit_eval.registry import Catalogue
@@ -208,3 +208,10 @@ def test_files_that_are_gone_or_changed_are_named(tmp_path: Path, painter: type[
     with pytest.raises(UsageError, match=r"is gone .*prune"):
         export_media(run, "vbench", tmp_path / "out")
     assert not list((tmp_path / "out" / "videos").iterdir())
+
+
+def test_the_command_line_knows_every_form(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["runs", "export", "--help"])
+    assert f"--as {{{','.join(FORMS)}}}" in capsys.readouterr().out.replace("\n", "")
+    assert main(["runs", "export", "r", "out", "--as", "evalcraft"]) == 2
