@@ -131,7 +131,7 @@ def make_pool(prospect: Prospect, run: Run) -> Pool:
         model = prospect.model_class.load(options.model_options)
         # Loading may be what imports torch.
         pin_threads(threads)
-        return Here(model, samples)
+        return Here(model, samples, options.model_options.device)
     greeting = Greeting(
         target=targets("model")[options.model],
         model_class=prospect.model_class,

@@ -44,6 +44,7 @@ FLOORS = [
     {"prospect"},
     {"preparation"},
     {"recipes"},
+    {"costs"},
     {"engines", "statistics", "provenance"},
     {"subset", "runs", "published", "plan", "progress", "features", "thresholds", "committed"},
     {"journal", "interruption"},

@@ -225,6 +225,7 @@ class _Driver:
             "worker": event.worker,
             "seconds": round(event.seconds, 6),
             "waited": {name: round(seconds, 6) for name, seconds in event.waited.items()},
+            "used": dict(event.used),
         }
         if lease.alone:
             fields["alone"] = lease.places.start

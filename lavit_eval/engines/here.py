@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from lavit_eval.engines.asking import ask, free_memory, one_line, out_of_memory
+from lavit_eval.engines.gauges import Gauge
 from lavit_eval.engines.pool import Answered, Event, Ready, Short
 from lavit_eval.models.protocol import Model
 from lavit_eval.sample import Request, Sample
@@ -20,15 +21,17 @@ class Here:
     Args:
         model: Answers.
         samples: Task -> all its samples, of which the model is told before the task's first batch.
+        device: Where the model runs.
     """
 
     window = 1
 
-    def __init__(self, model: Model, samples: Mapping[str, Sequence[Sample]]) -> None:
+    def __init__(self, model: Model, samples: Mapping[str, Sequence[Sample]], device: str = "cpu") -> None:
         self._model, self._samples = model, samples
         self._task: str | None = None
         self._given: deque[tuple[int, str, Sequence[Request]]] = deque()
         self._ready = False
+        self._gauge = Gauge(device)
 
     def start(self) -> None:
         """Take part once more."""
@@ -47,6 +50,7 @@ class Here:
         if task != self._task:
             self._model.prepare(task, self._samples[task])
             self._task = task
+        self._gauge.begin()
         began = time.perf_counter()
         try:
             responses = ask(self._model, requests)
@@ -55,7 +59,8 @@ class Here:
                 raise
             free_memory()
             return [Short(HERE, number, one_line(error))]
-        return [Answered(HERE, number, responses, time.perf_counter() - began, timings(self._model))]
+        seconds = time.perf_counter() - began
+        return [Answered(HERE, number, responses, seconds, timings(self._model), self._gauge.read())]
 
     def give_up(self, worker: str) -> None:
         """Do nothing: a process cannot give itself up, so no time-out is kept here."""
