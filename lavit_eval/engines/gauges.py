@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from lavit_eval.sample import JSON
@@ -81,9 +82,7 @@ class Gauge:
 
 def _counter(properties: Any) -> Callable[[], float]:
     """Return a reader of the card's joules; raises NVMLError where the card does not count them."""
-    import pynvml
-
-    nvml: Any = pynvml
+    nvml: Any = import_module("pynvml")
     nvml.nvmlInit()
     handle = nvml.nvmlDeviceGetHandleByUUID(f"GPU-{properties.uuid}".encode())
 
