@@ -46,7 +46,7 @@ FLOORS = [
     {"recipes"},
     {"costs"},
     {"engines", "statistics", "provenance"},
-    {"subset", "runs", "published", "plan", "progress", "features", "thresholds", "committed"},
+    {"subset", "runs", "published", "plan", "progress", "workload", "features", "thresholds", "committed"},
     {"journal", "interruption"},
     {"models", "metrics", "benchmarks"},
     {"video", "weights"},
