@@ -282,6 +282,7 @@ def _add_where(where: argparse._ActionsContainer) -> None:
         help="which generated files stay once they are scored (default all)",
     )
     where.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, and stop")
+    where.add_argument("--probe", action="store_true", help="with --dry-run: answer 10 samples, estimate time and disk")
     where.add_argument("--debug", action="store_true", help="show the traceback of an internal error")
 
 

@@ -36,12 +36,17 @@ class Workload:
 
     def weigh(self, request: Request) -> float:
         """Return a request's estimated tokens (more than 0)."""
-        read = len(request.text) / CHARACTERS_PER_TOKEN + TEMPLATE_TOKENS
-        work = read + sum(VISUAL_TOKENS[medium.kind] for medium in request.media)
+        work = self._weigh_text(request)
         shown = (*(medium.path for medium in request.media), request.repeat)
         if shown != self._shown:
             work += sum(ENCODING[medium.kind] for medium in request.media)
         self._shown = shown
+        return work
+
+    @staticmethod
+    def _weigh_text(request: Request) -> float:
+        read = len(request.text) / CHARACTERS_PER_TOKEN + TEMPLATE_TOKENS
+        work = read + sum(VISUAL_TOKENS[medium.kind] for medium in request.media)
         if request.kind in MAKING:
             return work + MAKING_TOKENS[request.kind] * _clips(request)
         if request.options:
@@ -52,6 +57,10 @@ class Workload:
     def weigh_all(self, requests: Iterable[Request]) -> float:
         """Return the estimated tokens of requests together."""
         return sum(map(self.weigh, requests))
+
+    def weigh_texts(self, requests: Iterable[Request]) -> float:
+        """Return the estimated tokens of requests together, without decoding and encoding media."""
+        return sum(map(self._weigh_text, requests))
 
 
 def _clips(request: Request) -> int:

@@ -41,6 +41,7 @@ FLOORS = [
     {"scoring", "claiming", "answering"},
     {"category_scores"},
     {"feature_scoring", "submissions"},
+    {"probing"},
     {"prospect"},
     {"preparation"},
     {"recipes"},
