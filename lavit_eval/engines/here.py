@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lavit_eval.engines.asking import ask, free_memory, one_line, out_of_memory
 from lavit_eval.engines.gauges import Gauge
@@ -13,6 +13,8 @@ from lavit_eval.models.protocol import Model
 from lavit_eval.sample import Request, Sample
 
 HERE = "here"
+AHEAD = 16
+"""Leases of which a model is told before they are asked, if it wants to prepare for them: `foresee(requests)`."""
 
 
 class Here:
@@ -28,6 +30,9 @@ class Here:
 
     def __init__(self, model: Model, samples: Mapping[str, Sequence[Sample]], device: str = "cpu") -> None:
         self._model, self._samples = model, samples
+        self._foresee: Callable[[Sequence[Request]], None] | None = getattr(model, "foresee", None)
+        if self._foresee is not None:
+            self.window = AHEAD
         self._task: str | None = None
         self._given: deque[tuple[int, str, Sequence[Request]]] = deque()
         self._ready = False
@@ -40,6 +45,8 @@ class Here:
     def send(self, worker: str, number: int, task: str, requests: Sequence[Request]) -> None:
         """Keep a lease until `events` is asked."""
         self._given.append((number, task, requests))
+        if self._foresee is not None:
+            self._foresee(requests)
 
     def events(self, patience: float) -> list[Event]:
         """Do the lease that was given."""

@@ -48,6 +48,12 @@ class Session:
         except Exception:
             return {"say": "error", "text": traceback.format_exc()}
 
+    def foresee(self, message: Message) -> None:
+        """Tell the model of requests that wait for it, if it wants to prepare for them; called from another thread."""
+        foresee = getattr(self._model, "foresee", None)
+        if foresee is not None and message["do"] == "respond":
+            foresee(unpack_requests(message["requests"]))
+
     def _load(self, message: Message) -> Message:
         where = f"Worker {message['name']} on {socket.gethostname()}"
         for name, value in message["environment"].items():

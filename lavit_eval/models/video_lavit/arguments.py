@@ -23,7 +23,11 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "low_memory": ("off", "on"),
     "offload": ("auto", "on", "off"),
 }
-RANGES: Mapping[str, tuple[int, int]] = {"max_clips": (1, 1000), "encoder_threads": (1, 16)}
+RANGES: Mapping[str, tuple[int, int]] = {
+    "max_clips": (1, 1000),
+    "encoder_threads": (1, 16),
+    "decoders": (0, 64),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class Arguments:
     """Who reads the motion vectors."""
     video_cache: str = "on"
     """Whether preprocessed videos are kept on disk; changes no answer."""
+    decoders: int | None = None
+    """Processes that preprocess media ahead of the model, 0 for none (default: by the device); changes no answer."""
     low_memory: str = "off"
     """Whether the halves of the guidance of diffusion run one after the other; the same but for rounding."""
     offload: str = "auto"

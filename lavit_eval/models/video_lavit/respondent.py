@@ -16,12 +16,13 @@ from lavit_eval.errors import MediumError
 from lavit_eval.models.video_lavit.answer import clean_answer
 from lavit_eval.models.video_lavit.context import context_length, fit_clips, published_cut
 from lavit_eval.models.video_lavit.generation import generate
-from lavit_eval.models.video_lavit.sight import Loaded, Seen, Sight
+from lavit_eval.models.video_lavit.sight import Seen, Sight
 from lavit_eval.models.video_lavit.splice import PAD, splice
 from lavit_eval.models.video_lavit.stopping import StopRule
 from lavit_eval.models.video_lavit.tokenizer import Tokenizer
 from lavit_eval.models.video_lavit.understanding import UnderstandingModel
 from lavit_eval.sample import Medium, Request, Response, Settings
+from lavit_eval.video.loaded import Loaded
 
 
 @dataclass(frozen=True, slots=True)
