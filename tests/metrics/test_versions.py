@@ -19,7 +19,12 @@ from lavit_eval.metrics.image_distance import FidClip, FidClipByFrame, FidIncept
 from lavit_eval.metrics.java import missing_java
 from lavit_eval.metrics.meteor import Meteor
 from lavit_eval.metrics.mme import MmeCognition, MmeCognitionLmmsEval, MmePerception, MmePerceptionLmmsEval
-from lavit_eval.metrics.option_accuracy import Accuracy, AccuracyFirstLetter, CircularAccuracy
+from lavit_eval.metrics.option_accuracy import (
+    Accuracy,
+    AccuracyFirstLetter,
+    AccuracyScienceqaLmmsEval,
+    CircularAccuracy,
+)
 from lavit_eval.metrics.perceptual_distance import Lpips
 from lavit_eval.metrics.pope import (
     PopeAccuracy,
@@ -62,6 +67,7 @@ KNOWN: dict[type[Metric], tuple[int, str]] = {
     MmeCognitionLmmsEval: (1, "6578d07c6e63ea7c"),
     Accuracy: (1, "9c4982e8bc56974b"),
     AccuracyFirstLetter: (1, "16ed240ceaf30970"),
+    AccuracyScienceqaLmmsEval: (1, "1b6981b8f1c3877c"),
     CircularAccuracy: (1, "08d5143d7c0ce7c5"),
     PopeAccuracy: (1, "b17401c8c18165af"),
     PopePrecision: (1, "de3f22b4b30634d6"),
