@@ -70,6 +70,8 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "clipsim_vitb32": "lavit_eval.metrics.clip_similarity:ClipsimVitb32",
         "exact_match": "lavit_eval.metrics.exact_match:ExactMatch",
         "exact_match_gqa": "lavit_eval.metrics.exact_match:ExactMatchGqa",
+        "exact_match_gqa_lavit": "lavit_eval.metrics.gqa:ExactMatchGqaLavit",
+        "exact_match_gqa_lmms_eval": "lavit_eval.metrics.gqa:ExactMatchGqaLmmsEval",
         "exact_match_verbatim": "lavit_eval.metrics.exact_match_verbatim:ExactMatchVerbatim",
         "fid_clip": "lavit_eval.metrics.image_distance:FidClip",
         "fid_clip_by_frame": "lavit_eval.metrics.image_distance:FidClipByFrame",
@@ -107,6 +109,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "vqa_accuracy": "lavit_eval.metrics.vqa_accuracy:VqaAccuracy",
         "vqa_accuracy_evalai": "lavit_eval.metrics.vqa_accuracy:TextvqaAccuracy",
         "vqa_accuracy_lavit": "lavit_eval.metrics.vqa_accuracy:VqaAccuracyLavit",
+        "vqa_accuracy_lavit_two_stages": "lavit_eval.metrics.two_stages:VqaAccuracyLavitTwoStages",
         "well_formed": "lavit_eval.metrics.well_formed:WellFormed",
     },
     "model": {

@@ -155,8 +155,8 @@ class Task(BaseModel):
         choices = sample.extra.get("choices")
         if not isinstance(choices, list | tuple) or not 2 <= len(choices) <= len(LETTERS):
             raise UsageError(
-                f"{self.task} asks to choose, but the sample {sample.id} has no options: the reader {self.benchmark} is "
-                "not of multiple choice; name another reader, or set request: answer."
+                f"{self.task} asks to choose, but the sample {sample.id} has no options: the reader {self.benchmark} "
+                "is not of multiple choice; name another reader, or set request: answer."
             )
         return letters_of(choices) if self.ranked == "letters" else tuple(map(str, choices))
 
