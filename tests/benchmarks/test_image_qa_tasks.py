@@ -78,8 +78,8 @@ CASES: dict[str, tuple[Callable[[Path], object], str, int, str, Mapping[str, flo
         "vizwiz",
         4,
         "I know",
-        # The letters "no" in it make both answers "unanswerable", which is right for the second question.
-        {"vqa_accuracy_lavit_two_stages": 50.0},
+        # The letters "no" in it make both answers "unanswerable", which is right for both questions.
+        {"vqa_accuracy_lavit_two_stages": 100.0},
     ),
     "mmbench": (write_mmbench, "mmbench", 5, "A", {"circular_accuracy": 0.0, "accuracy": 40.0}),
     "mmbench_20230712": (
