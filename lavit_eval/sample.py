@@ -60,11 +60,13 @@ class Medium:
     """Its name within the benchmark (relative to the data folder, with "/"), the same on every machine."""
     segment: Segment | None = None
     """The part of a video that is shown; None shows all of it."""
+    rate: int | None = None
+    """Of a video that is a folder of pictures, named in their order: how many a second; None for a file."""
 
     def __post_init__(self) -> None:
-        """Refuse a segment of an image (ValueError)."""
-        if self.segment is not None and self.kind != "video":
-            raise ValueError(f"only a video has a segment, unlike {self.name}")
+        """Refuse a segment or rate of an image (ValueError)."""
+        if (self.segment is not None or self.rate is not None) and self.kind != "video":
+            raise ValueError(f"only a video has a segment or a rate, unlike {self.name}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from lavit_eval.benchmarks.identity import ContentIds
 from lavit_eval.benchmarks.named_media import NamedMedia, checked_name
 from lavit_eval.benchmarks.protocol import Found
 from lavit_eval.errors import UsageError
-from lavit_eval.sample import Sample, Segment
+from lavit_eval.sample import Medium, Sample, Segment
 
 SOURCE = Source(
     "MVBench",
@@ -34,6 +34,8 @@ class Part:
     """Where its videos may lie, relative to one of `ROOTS`; the first is that of the hub's revision `video`."""
     whole: tuple[str, ...] = ()
     """Where the whole videos may lie of which `folders` hold segments."""
+    frames: str = ""
+    """Where folders of their pictures may lie instead, `FRAMES_PER_SECOND` each."""
 
 
 CHARADES = ("star/Charades_segment", "data0613/star/Charades_segment")
@@ -59,10 +61,12 @@ PARTS = {
     "fine_grained_pose": Part("Fine-grained Pose", ("nturgbd_convert", "nturgbd")),
     "character_order": Part("Character Order", PERCEPTION),
     "egocentric_navigation": Part("Egocentric Navigation", ("vlnqa",)),
-    "episodic_reasoning": Part("Episodic Reasoning", ("tvqa/video_fps3_hq_segment",)),
+    "episodic_reasoning": Part("Episodic Reasoning", ("tvqa/video_fps3_hq_segment",), frames="tvqa/frames_fps3_hq"),
     "counterfactual_inference": Part("Counterfactual Inference", CLEVRER),
 }
 """In the order of the official notebook. Five of them ask about a part of a video (`start`, `end`)."""
+FRAMES_PER_SECOND = 3
+"""Of the folders of pictures; their names say so."""
 NOT_SHIPPED = "fine_grained_pose"
 """Its 320 videos of NTU RGB+D come from the ROSE lab, after a request."""
 
@@ -73,8 +77,8 @@ class Mvbench:
     Categories: `task`, and `shipped` over the 19 tasks whose videos come with the benchmark. Questions have no ids in
     the files: a sample's id is its task and a digest of video, times and question. Where a question is about a part of
     a video (`start`, `end`, in seconds), the segments that the hub's revision `video` holds are shown as they are, or,
-    where such a file is absent, that part of the whole video. Episodic Reasoning's folders of frames do not stand in
-    for its segments: they are missing media.
+    where such a file is absent, that part of the whole video: a file, or of Episodic Reasoning a folder of frames at 3
+    a second, the first of which is taken to be at time 0.
     """
 
     version: ClassVar[int] = 1
@@ -128,10 +132,19 @@ def read_part(root: Path, path: Path, name: str, part: Part) -> list[Sample]:
         medium = media.of(video)
         if whole is not None and not media.has(video) and whole.has(video):
             medium = replace(whole.of(video), segment=segment_of(path, index, row))
+        elif not media.has(video) and (folder := frames_of(root, part, video)) is not None:
+            name = f"{part.frames}/{video}"
+            medium = Medium("video", str(folder), name, segment_of(path, index, row), FRAMES_PER_SECOND)
         samples.append(
             choice_sample(identity, medium, question, options, place, categories, form, stem=row["question"])
         )
     return samples
+
+
+def frames_of(root: Path, part: Part, video: str) -> Path | None:
+    """Return the folder that holds a video's pictures, None where there is none."""
+    places = [root / place / video for place in spread(ROOTS, part.frames)] if part.frames else []
+    return next((place for place in places if place.is_dir()), None)
 
 
 def segment_of(path: Path, index: int, row: Mapping[str, Any]) -> Segment:

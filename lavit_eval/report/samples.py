@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lavit_eval.journal import Key
+from lavit_eval.multiple_choice import LETTERS
 from lavit_eval.report.media import Shown
 from lavit_eval.report.reading import Item, TaskReading, score_of
 from lavit_eval.report.script_data import write_script

@@ -15,6 +15,7 @@ from lavit_eval.digests import cached_digest, digest_json
 from lavit_eval.errors import MediumError
 from lavit_eval.sample import Segment
 from lavit_eval.video.picture import squash
+from lavit_eval.video.picture_folder import folder_digest
 from lavit_eval.video.reencode import reencode
 from lavit_eval.video.selection import select_clips
 from lavit_eval.video.settings import CLIP_FRAMES, VideoSettings
@@ -52,7 +53,11 @@ def medium_digest(file_digest: str, segment: Segment | None) -> str:
 
 
 def load_clips(
-    path: Path, settings: VideoSettings, cache: ClipCache | None = None, segment: Segment | None = None
+    path: Path,
+    settings: VideoSettings,
+    cache: ClipCache | None = None,
+    segment: Segment | None = None,
+    rate: int | None = None,
 ) -> VideoClips:
     """Turn a video file into the clips that the model sees.
 
@@ -64,18 +69,19 @@ def load_clips(
         settings: What decides the result.
         cache: Looked up before, filled after.
         segment: Only this part of the file, as if it were a file of its own.
+        rate: Pictures a second where the path is a folder of them.
 
     Raises:
         MediumError: The file is missing, empty, truncated, damaged, or has no video, frames or I-frame.
     """
     try:
-        file_digest = cached_digest(path)
+        file_digest = cached_digest(path) if rate is None else folder_digest(path, rate)
     except OSError as error:
         raise MediumError(f"video {path} cannot be read: {error.strerror}.") from error
     digest = medium_digest(file_digest, segment)
     found = cache.get(digest, settings) if cache else None
     if found is None:
-        with coded_stream(path, settings, segment) as stream:
+        with coded_stream(path, settings, segment, rate) as stream:
             found = stream_clips(stream, settings, digest)
         if cache:
             cache.put(found, settings)
@@ -105,13 +111,15 @@ def stream_clips(stream: Mpeg4Stream, settings: VideoSettings, digest: str = "")
     return VideoClips(np.stack([keyframes[start] for start in starts]), motions, tuple(starts), total, digest)
 
 
-def coded_stream(path: Path, settings: VideoSettings, segment: Segment | None = None) -> Mpeg4Stream:
+def coded_stream(
+    path: Path, settings: VideoSettings, segment: Segment | None = None, rate: int | None = None
+) -> Mpeg4Stream:
     """Return a video file, or a segment of it, re-encoded; a raw MPEG-4 stream as it is (raises MediumError)."""
-    with VideoFile(path) as file:
+    with VideoFile(path, rate) as file:
         ready = file.is_elementary
     if ready and segment is not None:
         raise MediumError(f"video {path} is a raw MPEG-4 stream without times, so its segment {segment} is not known.")
-    return Mpeg4Stream.read(path) if ready else reencode(path, settings, segment)
+    return Mpeg4Stream.read(path) if ready else reencode(path, settings, segment, rate)
 
 
 def _decoded(

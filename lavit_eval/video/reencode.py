@@ -21,7 +21,9 @@ from lavit_eval.video.stream import Mpeg4Stream
 BIT_RATE = 8_000_000
 
 
-def reencode(path: Path, settings: VideoSettings, segment: Segment | None = None) -> Mpeg4Stream:
+def reencode(
+    path: Path, settings: VideoSettings, segment: Segment | None = None, rate: int | None = None
+) -> Mpeg4Stream:
     """Decode a video file and code it again, in memory, byte for byte as the ffmpeg command would.
 
     That is: upright, limited range, `settings.fps` pictures per second, MPEG-4 Part 2 at 8 Mbit/s, an I-frame every 12
@@ -32,21 +34,24 @@ def reencode(path: Path, settings: VideoSettings, segment: Segment | None = None
         path: The file.
         settings: How it is coded.
         segment: Only this part of it, as if it were a file of its own (`VideoFile.segment_pictures`).
+        rate: Pictures a second where the path is a folder of them.
 
     Raises:
         MediumError: The file is missing, empty, truncated, damaged, changes its size, or has no pictures.
     """
     try:
-        return _reencode(path, settings, segment, skip=True)
+        return _reencode(path, settings, segment, rate, skip=True)
     except OutOfOrderError:
-        return _reencode(path, settings, segment, skip=False)
+        return _reencode(path, settings, segment, rate, skip=False)
 
 
-def _reencode(path: Path, settings: VideoSettings, segment: Segment | None, skip: bool) -> Mpeg4Stream:
+def _reencode(
+    path: Path, settings: VideoSettings, segment: Segment | None, rate: int | None, skip: bool
+) -> Mpeg4Stream:
     stream = Mpeg4Stream(str(path))
     try:
         # Closing the packets first ends the thread that still reads the file.
-        with VideoFile(path) as file, closing(_encode(file, settings, segment, skip)) as packets:
+        with VideoFile(path, rate) as file, closing(_encode(file, settings, segment, skip)) as packets:
             for packet in packets:
                 # No B-frames: every picture that is not a keyframe is predicted from the one before.
                 stream.append(packet, "I" if packet.is_keyframe else "P")

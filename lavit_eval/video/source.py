@@ -16,6 +16,7 @@ from av.stream import Disposition
 from lavit_eval.errors import MediumError
 from lavit_eval.sample import Segment
 from lavit_eval.video.disposable import nal_length_size, worth_decoding
+from lavit_eval.video.picture_folder import open_pictures
 from lavit_eval.video.timing import Clock, ConstantRate, RateFilter, rescale
 
 ELEMENTARY_STREAM = "m4v"
@@ -41,21 +42,13 @@ class VideoFile:
     """An open video file; use it in a `with` statement.
 
     Raises:
-        MediumError: The file is missing, empty, truncated, or holds no video.
+        MediumError: The file is missing, empty, truncated, or holds no video; or the folder no pictures in order.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the file and choose its video stream as the ffmpeg command does."""
+    def __init__(self, path: Path, rate: int | None = None) -> None:
+        """Open the file and choose its video stream as the ffmpeg command does; with a rate, a folder of pictures."""
         self.path = path
-        if not path.is_file():
-            raise MediumError(f"video {path} does not exist.")
-        if path.stat().st_size == 0:
-            raise MediumError(f"video {path} is empty.")
-        try:
-            # "file:" keeps a colon in a name from being taken for a protocol; a playlist may name local files only.
-            self.container: Any = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
-        except (av.FFmpegError, OSError) as error:
-            raise MediumError(f"video {path} cannot be opened (truncated, or no video): {reason(error)}.") from error
+        self.container: Any = _opened(path) if rate is None else open_pictures(path, rate)
         # PyAV asks libav to make up presentation times, one picture late in AVI files; the ffmpeg command does not.
         self.container.flags &= ~Flags.gen_pts.value
         self.stream: Any = self._choose()
@@ -139,7 +132,7 @@ class VideoFile:
         rate: RateFilter[Any] = RateFilter(self.stream.time_base, fps)
         early = min(self.stream.time_base / 2, _ROUNDED)
         begin, stop = ((time - early) / self.stream.time_base for time in (segment.start, segment.end))
-        length = floor(segment.end / self.stream.time_base)
+        length = segment.end / self.stream.time_base
         first = last = None
         end = length
         for frame, pts, until in self._timed(begin, quick):
@@ -151,7 +144,7 @@ class VideoFile:
                 if quick:
                     break
             elif pts >= begin:
-                first, end = pts if first is None else first, min(until, length)
+                first, end = pts if first is None else first, min(Fraction(until), length)
                 for _, shown in rate.push(frame, pts - first):
                     yield shown
         if first is None:
@@ -291,3 +284,15 @@ def _shifted(time: int | None, shift: int) -> int | None:
 def reason(error: Exception) -> str:
     """Return libav's words for an error, without its number and the file's name."""
     return str(getattr(error, "strerror", None) or error).rstrip(".")
+
+
+def _opened(path: Path) -> Any:
+    if not path.is_file():
+        raise MediumError(f"video {path} does not exist.")
+    if path.stat().st_size == 0:
+        raise MediumError(f"video {path} is empty.")
+    try:
+        # "file:" keeps a colon in a name from being taken for a protocol; a playlist may name local files only.
+        return av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+    except (av.FFmpegError, OSError) as error:
+        raise MediumError(f"video {path} cannot be opened (truncated, or no video): {reason(error)}.") from error

@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 _BEFORE_ALL = -(2**63)
 
 
-def rescale(value: int, factor: Fraction) -> int:
+def rescale(value: int | Fraction, factor: Fraction) -> int:
     """Return value * factor rounded to the nearest integer, halves away from zero (libav's AV_ROUND_NEAR_INF)."""
     whole = (2 * abs(value) * factor.numerator + factor.denominator) // (2 * factor.denominator)
     return whole if value >= 0 else -whole
@@ -93,7 +93,7 @@ class RateFilter(Generic[Item]):
         self._held: Item | None = None
         self._next: int | None = None
 
-    def slot(self, pts: int) -> int:
+    def slot(self, pts: int | Fraction) -> int:
         """Return the slot nearest to a time."""
         return rescale(pts, self._factor)
 
@@ -105,7 +105,7 @@ class RateFilter(Generic[Item]):
         if self._next is None:
             self._next = slot
 
-    def finish(self, end: int) -> Iterator[tuple[int, Item]]:
+    def finish(self, end: int | Fraction) -> Iterator[tuple[int, Item]]:
         """Yield the slots that the last picture fills until the stream's end."""
         yield from self._until(self.slot(end))
         self._held = None

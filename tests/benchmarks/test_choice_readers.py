@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -246,11 +247,20 @@ def test_mvbench_a_whole_video_needs_times(tmp_path: Path, times: dict[str, obje
         Mvbench().read(tmp_path, "test")
 
 
-def test_mvbench_frames_of_episodes_do_not_stand_in_for_segments(tmp_path: Path) -> None:
+def test_mvbench_episodes_may_be_folders_of_frames(tmp_path: Path) -> None:
     write_mvbench(tmp_path / "mvbench")
-    (tmp_path / "mvbench" / "tvqa" / "video_fps3_hq_segment").rename(tmp_path / "mvbench" / "tvqa" / "frames_fps3_hq")
+    shutil.rmtree(tmp_path / "mvbench" / "tvqa" / "video_fps3_hq_segment")
+    for number in (1, 2):
+        put(tmp_path / "mvbench" / "tvqa" / "frames_fps3_hq" / f"{number}.mp4", ["00001.jpg", "00002.jpg"])
     samples = Mvbench().read(tmp_path, "test").samples
-    assert {s.categories["task"] for s in samples if not Path(s.media[0].path).exists()} == {"Episodic Reasoning"}
+    episodes = [sample.media[0] for sample in samples if sample.categories["task"] == "Episodic Reasoning"]
+    assert [(medium.rate, medium.segment) for medium in episodes] == [(3, Segment.seconds(1.2, 9))] * 2
+    assert episodes[0].name == "tvqa/frames_fps3_hq/1.mp4"
+    assert {sample.media[0].rate for sample in samples if sample.media[0] not in episodes} == {None}
+    prepared, problems = prepare_task(Catalogue().task("mvbench"), tmp_path, None, {"mvbench": 40})
+    assert (prepared.missing, problems) == ((), [])
+    (tmp_path / "mvbench" / "tvqa" / "frames_fps3_hq" / "1.mp4" / "00002.jpg").write_bytes(b"other bytes")
+    assert prepare_task(Catalogue().task("mvbench"), tmp_path, None, {"mvbench": 40})[0].data != prepared.data
 
 
 def test_mvbench_table_of_what_was_found_is_refused(tmp_path: Path) -> None:

@@ -103,14 +103,14 @@ class Sight:
 
     def load(self, medium: Medium) -> Loaded:
         """Return a medium after preprocessing (raises MediumError)."""
-        key = (medium.kind, medium.path, medium.segment, _file_state(medium.path))
+        key = (medium.kind, medium.path, medium.segment, medium.rate, _file_state(medium.path))
         found = self._loaded.get(key)
         if found is None:
             if medium.kind == "image":
                 picture, digest = load_picture(Path(medium.path), self.settings.size)
                 found = Loaded(digest, digest, np.array(picture[None]), None)
             else:
-                clips = load_clips(Path(medium.path), self.settings, self.cache, medium.segment)
+                clips = load_clips(Path(medium.path), self.settings, self.cache, medium.segment, medium.rate)
                 found = Loaded(clips.digest, clips.file_digest, clips.keyframes, clips.motions)
             self._loaded.put(key, found, found.size)
         return found
