@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from math import floor
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -15,7 +16,7 @@ Item = TypeVar("Item")
 _BEFORE_ALL = -(2**63)
 
 
-def rescale(value: int | Fraction, factor: Fraction) -> int:
+def rescale(value: int, factor: Fraction) -> int:
     """Return value * factor rounded to the nearest integer, halves away from zero (libav's AV_ROUND_NEAR_INF)."""
     whole = (2 * abs(value) * factor.numerator + factor.denominator) // (2 * factor.denominator)
     return whole if value >= 0 else -whole
@@ -93,7 +94,7 @@ class RateFilter(Generic[Item]):
         self._held: Item | None = None
         self._next: int | None = None
 
-    def slot(self, pts: int | Fraction) -> int:
+    def slot(self, pts: int) -> int:
         """Return the slot nearest to a time."""
         return rescale(pts, self._factor)
 
@@ -106,8 +107,8 @@ class RateFilter(Generic[Item]):
             self._next = slot
 
     def finish(self, end: int | Fraction) -> Iterator[tuple[int, Item]]:
-        """Yield the slots that the last picture fills until the stream's end."""
-        yield from self._until(self.slot(end))
+        """Yield the slots that the last picture fills until the end, of the stream or (a fraction) of a segment."""
+        yield from self._until(self.slot(end) if isinstance(end, int) else floor(end * self._factor + Fraction(1, 2)))
         self._held = None
 
     def _until(self, slot: int) -> Iterator[tuple[int, Item]]:
