@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -154,6 +155,6 @@ def segment_of(path: Path, index: int, row: Mapping[str, Any]) -> Segment:
     """
     start: Any = row.get("start")
     end: Any = row.get("end")
-    if any(type(time) not in (int, float) for time in (start, end)) or not max(0, start) < end:
+    if any(type(time) not in (int, float) for time in (start, end)) or not max(0, start) < end < math.inf:
         fault(path, index, row, "video", f'has no times in seconds, "start" before "end", but {start!r} and {end!r}')
     return Segment.seconds(max(0, start), end)

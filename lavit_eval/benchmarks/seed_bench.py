@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,7 +121,7 @@ def segment_of(path: Path, index: int, row: Record) -> Segment | None:
     if not isinstance(given, list) or len(given) != 2 or any(type(one) not in numbers for one in given):
         unit = "frame numbers" if number == FRAMES_TYPE else "seconds"
         fault(path, index, row, "question_id", f'has no two {unit} as "segment"')
-    if not 0 <= given[0] < given[1]:
+    if not 0 <= given[0] < given[1] < math.inf:
         fault(path, index, row, "question_id", f"has the segment {given}, which does not end after its start")
     first, end = given
     return Segment.frames(first, end, FRAMES_PER_SECOND) if number == FRAMES_TYPE else Segment.seconds(first, end)

@@ -237,7 +237,11 @@ def test_mvbench_of_whole_videos_the_segment_is_shown(tmp_path: Path) -> None:
     assert "star/Charades_v1_480/1.mp4" in {sample.media[0].name for sample in samples}
 
 
-@pytest.mark.parametrize("times", [{"start": 3.0}, {"start": 9.0, "end": 2.0}, {"start": "1", "end": "2"}], ids=str)
+@pytest.mark.parametrize(
+    "times",
+    [{"start": 3.0}, {"start": 9.0, "end": 2.0}, {"start": "1", "end": "2"}],
+    ids=str,
+)
 def test_mvbench_a_whole_video_needs_times(tmp_path: Path, times: dict[str, object]) -> None:
     write_mvbench(tmp_path / "mvbench")
     (tmp_path / "mvbench" / "sta" / "sta_video_segment").rename(tmp_path / "mvbench" / "sta" / "sta_video")

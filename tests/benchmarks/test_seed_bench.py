@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,7 @@ def test_videos_are_found_beside_the_questions_or_at_the_root(tmp_path: Path) ->
         ({"segment": None}, 'has no two seconds as "segment"'),
         ({"segment": [1.0]}, 'has no two seconds as "segment"'),
         ({"segment": ["1", "2"]}, 'has no two seconds as "segment"'),
+        ({"segment": [1.0, math.inf]}, r"has the segment \[1\.0, inf\]"),
         ({"segment": [9.0, 4.0]}, r"has the segment \[9\.0, 4\.0\], which does not end after its start"),
         ({"question_type_id": 12, "segment": [1.5, 2.5]}, 'has no two frame numbers as "segment"'),
         ({"data_id": "../P99.MP4"}, "names a video outside the data folder"),
