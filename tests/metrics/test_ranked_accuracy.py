@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from lavit_eval.category_scores import categories
 from lavit_eval.errors import UsageError
 from lavit_eval.metrics.ranked_accuracy import RankedAccuracy, RankedAccuracySummed
 from lavit_eval.sample import Likelihoods
-from lavit_eval.statistics import categories, total_value
+from lavit_eval.statistics import total_value
 from tests.metrics.choices import ranked_set
 from tests.metrics.test_option_accuracy import questions
 
