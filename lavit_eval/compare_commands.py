@@ -14,8 +14,8 @@ from lavit_eval.thresholds import check_names, load_thresholds
 
 def compare(options: argparse.Namespace) -> int:
     """Compare two runs and print what changed; return the exit code."""
-    from lavit_eval.compare_output import as_json, junit, render_markdown, render_terminal
-    from lavit_eval.gate import exit_code, failures
+    from lavit_eval.compare_output import as_json, junit, plain, render_markdown, render_terminal
+    from lavit_eval.gate import exit_code, failures, tested
 
     thresholds = load_thresholds(options.thresholds)
     base, new = open_side(options.base, options.output_dir), open_side(options.new, options.output_dir)
@@ -32,7 +32,7 @@ def compare(options: argparse.Namespace) -> int:
     if options.junit is not None:
         write_atomic(options.junit, junit(found, failed))
     if options.gate:
-        print(f"\nGate: {'passed' if code == 0 else f'failed, exit code {code}'}")
+        print("\n" + plain(f"Gate: {'passed' if code == 0 else f'failed, exit code {code}'}; {tested(found)}"))
     return code
 
 

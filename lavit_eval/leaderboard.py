@@ -86,8 +86,8 @@ def rows(documents: Iterable[Mapping[str, Any]]) -> list[Row]:
     for document in documents:
         if document.get("schema") != SCHEMA:
             raise UsageError(
-                f"A scores.json has schema {document.get('schema')!r}, expected {SCHEMA}; "
-                "score the run again: lavit-eval score RUN"
+                f"Scores of schema {document.get('schema')!r} cannot be shown, only those of schema {SCHEMA}; "
+                "score that run again by this version."
             )
         found.update(dict.fromkeys(_rows_of(document)))
     by_group: dict[tuple[object, ...], list[Row]] = {}

@@ -44,6 +44,7 @@ FLOORS = [
     {"recipes"},
     {"engines", "statistics", "provenance"},
     {"runs", "published", "plan", "progress", "features", "thresholds", "committed"},
+    {"score_file"},
     {"journal", "interruption"},
     {"models", "metrics", "benchmarks"},
     {"video", "weights"},

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from lavit_eval.errors import UsageError
@@ -79,7 +77,7 @@ def read_task(
             samples, reason = {sample.id: sample for sample in _prepared(run, task, again).samples}, None
         except UsageError as error:
             reason = str(error)
-    records = _records(run.task_folder(name) / "samples.jsonl")
+    records = _records(run, name)
     entries = run.entries(name)
     place = {sample_id: index for index, sample_id in enumerate(samples)}
     last = len(place)
@@ -92,15 +90,10 @@ def _prepared(run: Run, task: Task, again: Again) -> PreparedTask:
     return prepare_again(run, [task], again)[0]
 
 
-def _records(path: Path) -> dict[Key, Record]:
-    try:
-        with open(path, encoding="utf-8") as stream:
-            parsed = [json.loads(line) for line in stream]
-    except FileNotFoundError:
+def _records(run: Run, name: str) -> dict[Key, Record]:
+    if not (run.task_folder(name) / "samples.jsonl").exists():
         return {}
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read ({error}); score the run again: lavit-eval score RUN") from error
-    return {(record["sample_id"], record["repeat"]): record for record in parsed}
+    return {(record["sample_id"], record["repeat"]): record for record in run.records(name)}
 
 
 def score_of(record: Record, metric: str) -> float | None:
