@@ -176,7 +176,9 @@ def _corrected(judged: Sequence[TaskComparison]) -> list[TaskComparison]:
     able = testable([test.smallest for test in tests], [one.threshold.significance for one in tested])
     kept = {one.task: test for one, test, can in zip(tested, tests, able, strict=True) if can}
     blind = {
-        one.task: _blind(one, test, len(kept) + 1) for one, test, can in zip(tested, tests, able, strict=True) if not can
+        one.task: _blind(one, test, len(kept) + 1)
+        for one, test, can in zip(tested, tests, able, strict=True)
+        if not can
     }
     adjusted = dict(zip(kept, holm([test.p or 0.0 for test in kept.values()]), strict=True))
     return [

@@ -44,6 +44,8 @@ class Side:
     """Task -> the samples that a baseline keeps, of the primary metric."""
     path: Path | None = None
     """A baseline's file."""
+    created: str = ""
+    """When the run began (ISO 8601)."""
     hidden: Path | None = None
     """A shipped baseline of the same name that the output folder's hides."""
 
@@ -127,7 +129,16 @@ def side_of_run(run: Run) -> Side:
     if scores is None:
         raise UsageError(f"Run {run.id} is not finished; continue it with the command that began it.")
     _check_tasks(scores, manifest["tasks"], f"{run.scores_path}", mending(run))
-    return Side(run.id, run.identity, manifest["model"], manifest["tasks"], scores, manifest.get("code", {}), run)
+    return Side(
+        name=run.id,
+        identity=run.identity,
+        model=manifest["model"],
+        fields=manifest["tasks"],
+        scores=scores,
+        code=manifest.get("code", {}),
+        run=run,
+        created=manifest["created"],
+    )
 
 
 def open_side(named: Path, output: Path) -> Side:
@@ -181,6 +192,7 @@ def read_baseline(path: Path) -> Side:
         code=document["run"].get("code", {}),
         stored=document["samples"],
         path=path,
+        created=document["run"]["created"],
     )
 
 

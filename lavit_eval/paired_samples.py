@@ -101,9 +101,12 @@ def scale_in(samples: Samples, score: Mapping[str, Any]) -> float:
 
     That is 100 for percentages of scores in [0, 1], unless a metric's samples come in percent themselves.
     """
-    usual = SCALES.get(score["unit"], 1.0)
-    mean = math.fsum(samples.scores) / max(len(samples.scores), 1)
-    value = score["value"]
+    return scale_of_unit(math.fsum(samples.scores) / max(len(samples.scores), 1), score)
+
+
+def scale_of_unit(mean: float, score: Mapping[str, Any]) -> float:
+    """Return the same, given the mean of the samples' scores."""
+    usual, value = SCALES.get(score["unit"], 1.0), score["value"]
     return 1.0 if value is not None and _close(mean, value) and not _close(mean * usual, value) else usual
 
 

@@ -175,9 +175,9 @@ def as_frame(runs: Iterable[Run]) -> pandas.DataFrame:
     """Return the scores of finished runs as a table with one row per run, task and metric, in the order given.
 
     Columns: run, created (time, UTC), model, model_digest, task_model (digest of what answered this task's kind of
-    request: equal in runs that asked other kinds besides), revision, dirty, seed, task, metric, primary, value (NaN
-    where there is none), low and high (95 % interval), n, coverage, protocol, data, higher_is_better, unit, skipped,
-    repeats (list of values). Unfinished runs are left out. Raises UsageError for files of another version.
+    request: equal in runs that asked other kinds besides), prior (whether the model has no weights), revision, dirty,
+    seed, task, metric, primary, value (NaN where there is none), low and high (95 % interval), n, coverage, protocol,
+    data, higher_is_better, unit, skipped, repeats (list of values). Unfinished runs are left out. Raises UsageError for files of another version.
     """
     import pandas
 
@@ -204,8 +204,9 @@ def sample_frame(run: Run, task: str) -> pandas.DataFrame:
 
 
 FRAME_COLUMNS = (
-    "run", "created", "model", "model_digest", "task_model", "revision", "dirty", "seed", "task", "metric", "primary",
-    "value", "low", "high", "n", "coverage", "protocol", "data", "higher_is_better", "unit", "skipped", "repeats",
+    "run", "created", "model", "model_digest", "task_model", "prior", "revision", "dirty", "seed", "task", "metric",
+    "primary", "value", "low", "high", "n", "coverage", "protocol", "data", "higher_is_better", "unit", "skipped",
+    "repeats",
 )  # fmt: skip
 
 
@@ -219,6 +220,7 @@ def _score_rows(run: Run) -> Iterator[dict[str, Any]]:
         "created": manifest["created"],
         "model": model.get("label") or model["name"],
         "model_digest": model["digest"],
+        "prior": bool(manifest["model"].get("prior", False)),
         "revision": code.get("revision"),
         "dirty": code.get("dirty"),
         "seed": scores["seed"],

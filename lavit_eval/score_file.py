@@ -51,6 +51,7 @@ class _Task(BaseModel):
     skipped: int = Field(ge=0)
     failures: list[_Failure]
     labels: list[str]
+    shows: list[str] | None = None
     primary: str
     metrics: dict[str, _Score]
 

@@ -75,6 +75,7 @@ def score_task(
         "data": prepared.data,
         "benchmark": task.benchmark,
         "published_as": task.published_task,
+        "shows": sorted({medium.kind for sample in prepared.samples for medium in sample.media}),
         "n": len(keys),
         **outcomes,
         "coverage": coverage,

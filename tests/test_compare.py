@@ -255,7 +255,7 @@ def test_the_worst_samples_come_first_with_both_answers(tmp_path: Path, capsys: 
     made_run(tmp_path, "base", lambda video, number: video == 1 and number == 1)
     made_run(tmp_path, "new", lambda video, number: video == 2 and number == 3)
     found = compared(tmp_path).tasks[0]
-    assert [(flip.sample_id, flip.base, flip.new) for flip in found.flips] == [("203", 1.0, 0.0), ("101", 0.0, 1.0)]
+    assert [(flip.sample_id, flip.base, flip.new) for flip in found.flips] == [("203", 100.0, 0.0), ("101", 0.0, 100.0)]
     assert (found.flips[0].base_answer, found.flips[0].new_answer) == ("cat", "bird")
     code(tmp_path, "--samples", "1")
     assert "203" in capsys.readouterr().out

@@ -14,6 +14,7 @@ from lavit_eval.sample import JSON, Request, RequestKind, Response, Sample
 class Constant(FactoryMethods):
     """Gives the same answer to everything: `--model-args answer=...`, "yes" unless said."""
 
+    prior: ClassVar[bool] = True
     capabilities: ClassVar[frozenset[RequestKind]] = frozenset({"answer", "caption"})
 
     def __init__(self, options: ModelOptions) -> None:
@@ -43,6 +44,7 @@ class MostCommonAnswer(FactoryMethods):
     alike; of equally common ones the first in alphabetical order (by code points) is given.
     """
 
+    prior: ClassVar[bool] = True
     capabilities: ClassVar[frozenset[RequestKind]] = frozenset({"answer", "caption"})
 
     def __init__(self, options: ModelOptions) -> None:

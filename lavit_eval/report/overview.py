@@ -96,6 +96,8 @@ class TaskOverview:
     changes: Mapping[str, int] | None
     """How many samples are better, worse or the same as in BASE by the ordering metric."""
     ordering: str | None
+    apart: str
+    """Why the samples' scores say nothing against BASE's; empty where they do, and without BASE."""
     failures: list[Failure]
     history: History | None
     without_samples: str | None
@@ -131,6 +133,8 @@ def task_overview(pages: TaskPages, board: Board) -> TaskOverview:
     """Return everything that the page says of one task as a whole."""
     reading = pages.reading
     task, scores = reading.task, reading.scores
+    lines = _lines(task.task, board.run, board.base)
+    apart = next((line.apart for line in lines if line.metric == (pages.ordering or task.primary)), "")
     failures = [
         Failure(one["sample_id"], one["repeat"], one["outcome"], one["reason"] or "no reason was given")
         for one in scores["failures"][:MOST_FAILURES]
@@ -146,9 +150,10 @@ def task_overview(pages: TaskPages, board: Board) -> TaskOverview:
         failed=scores["failed"],
         skipped=scores["skipped"],
         labels=tuple(scores["labels"]),
-        lines=_lines(task.task, board.run, board.base),
-        changes=_changes(pages),
+        lines=lines,
+        changes=_changes(pages) if not apart else None,
         ordering=pages.ordering,
+        apart=apart,
         failures=failures,
         history=_history(task.task, board),
         without_samples=reading.without_samples,
@@ -246,7 +251,7 @@ def _categories(
     found: list[tuple[str, list[Bar]]] = []
     left_out = 0
     for axis, categories in own.items():
-        parts = [(name, part) for name, part in categories.items() if part["value"] is not None]
+        parts = [(name, part) for name, part in categories.items() if part.get("value") is not None]
         parts.sort(key=lambda part: (-part[1]["n"], part[0]))
         left_out += max(0, len(parts) - MOST_CATEGORIES)
         most = 100.0 if row.unit in ("percent", "x100") else max((abs(part["value"]) for _, part in parts), default=1.0)
