@@ -149,9 +149,9 @@ def _left_out_because(row: Mapping[str, Any], newest: Mapping[str, Any], by: By)
         return f"partial: {row['n']} scored, {math.floor(1000 * row['coverage']) / 10:g} %"
     if row["prior"] and not newest["prior"]:
         return f"a model without weights: {row['model']}"
-    for field in ("protocol", "data"):
+    for field, said in (("protocol", "another protocol"), ("data", "other data")):
         if row[field] != newest[field]:
-            return f"{'another protocol' if field == 'protocol' else 'other data'}: {row[field][:8]}, not {newest[field][:8]}"
+            return f"{said}: {row[field][:8]}, not {newest[field][:8]}"
     if by == "commit" and row["task_model"] != newest["task_model"]:
         return f"another checkpoint: {row['model']} @{row['task_model'][:8]}"
     return None

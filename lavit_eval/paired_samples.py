@@ -90,10 +90,9 @@ def check_against(samples: Samples, score: Mapping[str, Any], repeats: int, wher
     ):
         return
     mean = math.fsum(samples.scores) / max(len(samples.scores), 1)
-    if not _close(mean * scale_in(samples, score), value):
-        raise UsageError(
-            f"{where}: the samples' scores give {mean * scale_in(samples, score):.6g}, but the score is {value:.6g}; {mend}"
-        )
+    found = mean * scale_in(samples, score)
+    if not _close(found, value):
+        raise UsageError(f"{where}: the samples' scores give {found:.6g}, but the score is {value:.6g}; {mend}")
 
 
 def scale_in(samples: Samples, score: Mapping[str, Any]) -> float:

@@ -177,7 +177,8 @@ def as_frame(runs: Iterable[Run]) -> pandas.DataFrame:
     Columns: run, created (time, UTC), model, model_digest, task_model (digest of what answered this task's kind of
     request: equal in runs that asked other kinds besides), prior (whether the model has no weights), revision, dirty,
     seed, task, metric, primary, value (NaN where there is none), low and high (95 % interval), n, coverage, protocol,
-    data, higher_is_better, unit, skipped, repeats (list of values). Unfinished runs are left out. Raises UsageError for files of another version.
+    data, higher_is_better, unit, skipped, repeats (list of values). Unfinished runs are left out. Raises UsageError for
+    damaged files and those of another version.
     """
     import pandas
 
