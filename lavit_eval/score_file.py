@@ -67,7 +67,7 @@ class _Model(BaseModel):
 
     name: str
     digest: str
-    label: str | None = None
+    label: str
 
 
 class ScoreFile(BaseModel):
@@ -85,7 +85,10 @@ class _AskedModel(BaseModel):
     model_config = FORM
 
     name: str
-    label: str | None = None
+
+
+class _Labelled(_AskedModel):
+    label: str
 
 
 class _Identity(BaseModel):
@@ -109,7 +112,7 @@ class ManifestFile(BaseModel):
     created: str
     identity: _Identity
     identity_digest: str
-    model: _AskedModel
+    model: _Labelled
     plan: dict[str, Any]
     tasks: dict[str, dict[str, Any]]
     counts: dict[str, Any]
@@ -150,7 +153,7 @@ class BaselineFile(BaseModel):
     name: str
     run: _Source
     identity: _Identity
-    model: _AskedModel
+    model: _Labelled
     tasks: dict[str, dict[str, Any]]
     scores: ScoreFile
     samples: dict[str, _Kept]
