@@ -169,16 +169,14 @@ def compare_runs(base: Side, new: Side, options: CompareOptions) -> RunCompariso
 
 def _corrected(judged: Sequence[TaskComparison]) -> list[TaskComparison]:
     """Return the tasks with their p corrected for how many of them could be told anything about."""
-    from lavit_eval.paired_tests import holm, testable
+    from lavit_eval.paired_tests import holm, unable
 
     tested = [one for one in judged if one.test is not None and one.test.p is not None]
     tests = [one.test for one in tested if one.test is not None]
-    able = testable([test.smallest for test in tests], [one.threshold.significance for one in tested])
-    kept = {one.task: test for one, test, can in zip(tested, tests, able, strict=True) if can}
+    families = unable([test.smallest for test in tests], [one.threshold.significance for one in tested])
+    kept = {one.task: test for one, test, family in zip(tested, tests, families, strict=True) if not family}
     blind = {
-        one.task: _blind(one, test, len(kept) + 1)
-        for one, test, can in zip(tested, tests, able, strict=True)
-        if not can
+        one.task: _blind(one, test, family) for one, test, family in zip(tested, tests, families, strict=True) if family
     }
     adjusted = dict(zip(kept, holm([test.p or 0.0 for test in kept.values()]), strict=True))
     return [

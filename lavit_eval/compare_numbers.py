@@ -82,7 +82,9 @@ def sight(one: TaskComparison) -> str:
     if one.room is not None and one.room < one.detectable:
         room = f"; BASE's {one.metric} of {number(one.base, one)} can fall by {number(one.room, one)} at most"
     least = f"minimum detectable effect of {number(one.detectable, one)}{unit_of(one)}"
-    return (
-        f"{one.task}: {least}: this comparison would find a true drop of that size 8 times of 10, "
-        f"and cannot be relied on to see less{room} ({ground})."
-    )
+    if one.test.error == 0:
+        # Without any difference nothing is known of noise: this is the bound of the method alone, without a power.
+        seen = f"the runs do not differ anywhere; this comparison could not have seen a drop of less than the {least}"
+    else:
+        seen = f"{least}: this comparison would find a true drop of that size 8 times of 10, and less too seldom"
+    return f"{one.task}: {seen}{room} ({ground})."

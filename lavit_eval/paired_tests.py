@@ -218,11 +218,12 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def testable(least: Sequence[float], levels: Sequence[float]) -> list[bool]:
-    """Return which tests can find anything: those whose least p, corrected over the tests kept, is below their level.
+def unable(least: Sequence[float], levels: Sequence[float]) -> list[int]:
+    """Return, per test, 0 where it can find something, else over how many tests its least p had to be corrected.
 
-    A test that no data could make significant would only make the others' correction harder. What is left out depends
-    on the numbers of clusters alone and not on what was measured, so Holm's correction over the others stays valid.
+    A test that no data could make significant would only make the others' correction harder, so those whose least p,
+    corrected over the tests kept, is not below their level are left out. That depends on the numbers of clusters alone
+    and not on what was measured, so Holm's correction over the others stays valid.
 
     Args:
         least: The least p that each test can have (`PairedTest.smallest`).
@@ -230,10 +231,13 @@ def testable(least: Sequence[float], levels: Sequence[float]) -> list[bool]:
 
     Source: Tarone (1990), "A modified Bonferroni method for discrete data".
     """
-    kept = sorted(range(len(least)), key=lambda place: least[place] / levels[place])
-    while kept and len(kept) * least[kept[-1]] >= levels[kept[-1]]:
-        kept.pop()
-    return [place in set(kept) for place in range(len(least))]
+    shares = [p / level for p, level in zip(least, levels, strict=True)]
+    # Equals go together: which of them comes first must not matter.
+    families = [sum(other <= share for other in shares) for share in shares]
+    return [
+        family if all(other * size >= 1 for other, size in zip(shares, families, strict=True) if other >= share) else 0
+        for share, family in zip(shares, families, strict=True)
+    ]
 
 
 def _normal(probability: float) -> float:

@@ -11,24 +11,32 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 FORM = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
 
+class _Details(BaseModel):
+    model_config = FORM
+
+    left_out: list[float] = []
+    groups: list[int] = []
+    judge: dict[str, Any] | str | None = None
+
+
 class _Score(BaseModel):
     model_config = FORM
 
     value: float | None
-    interval: list[float] | None = Field(default=None, min_length=2, max_length=2)
+    interval: list[float] | None = Field(min_length=2, max_length=2)
     interval_method: str | None = None
     n: int = Field(ge=0)
     coverage: float
     higher_is_better: bool
     unit: str
-    skipped: str | None = None
+    skipped: str | None
     incomplete: bool = False
-    categories: dict[str, dict[str, dict[str, float | None]]] = {}
-    repeats: list[float | None] = []
+    categories: dict[str, dict[str, dict[str, float | None]]]
+    repeats: list[float | None]
     labels: list[str] = []
     protocol: str | None = None
     recipe: dict[str, Any] = {}
-    details: dict[str, Any] = {}
+    details: _Details
 
 
 class _Failure(BaseModel):

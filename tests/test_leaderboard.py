@@ -243,3 +243,9 @@ def test_the_module_loads_without_rich() -> None:
     code = "import sys, lavit_eval.leaderboard; print([m for m in ('rich', 'torch', 'numpy') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_runs_of_one_model_and_seed_are_told_apart_by_their_ids_and_equal_ones_stand_once() -> None:
+    made = [document("m", {"msvd_qa": value}) | {"run": run} for value, run in ((10.0, "a"), (20.0, "b"), (20.0, "c"))]
+    assert [row.model for row in rows(made)] == ["m, run b", "m, run a"]
+    assert [row.model for row in rows(made[1:])] == ["m"]

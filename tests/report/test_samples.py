@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,14 +14,15 @@ from lavit_eval.report.reading import read_task
 from lavit_eval.report.samples import LONGEST, TaskPages, index_of, media_files, write_task
 from lavit_eval.rescoring import Again
 from lavit_eval.runs import Run
-from tests.report.made_runs import HOSTILE, again, answer_questions, film_run, question_runs, write_questions
-
-
-def registered(path: Path) -> Any:
-    """Return the value that a data script registers."""
-    text = path.read_text()
-    assert text.isascii() and not set("<>&") & set(text)
-    return json.loads(f"[{text.removeprefix('lavitReport.register(').rstrip().removesuffix(');')}]")[1]
+from tests.report.made_runs import (
+    HOSTILE,
+    again,
+    answer_questions,
+    film_run,
+    question_runs,
+    registered,
+    write_questions,
+)
 
 
 def pages_of(run: Run, base: Run | None, lookup: Again) -> TaskPages:
