@@ -86,5 +86,7 @@ def sight(one: TaskComparison) -> str:
         # Without any difference nothing is known of noise: this is the bound of the method alone, without a power.
         seen = f"the runs do not differ anywhere; this comparison could not have seen a drop of less than the {least}"
     else:
-        seen = f"{least}: this comparison would find a true drop of that size 8 times of 10, and a smaller one less surely"
+        seen = (
+            f"{least}: this comparison would find a true drop of that size 8 times of 10, and a smaller one less surely"
+        )
     return f"{one.task}: {seen}{room} ({ground})."

@@ -131,7 +131,8 @@ def _shows_label(place: int, count: int) -> bool:
 
 
 def _short(label: str) -> str:
-    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
+    # The end tells checkpoints of one name apart.
+    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 10]}…{label[-9:]}"
 
 
 def _drawable(text: str) -> str:

@@ -71,10 +71,10 @@ def write_report(run: Run, base: Side | None, folder: Path, options: ReportOptio
     for pages in tasks:
         write_task(pages, folder, media, run, beside)
         overviews.append(task_overview(pages, board))
-    write_script(folder / "data" / "tasks.js", "tasks", _about(tasks, board))
+    write_script(folder / "data" / "tasks.js", "tasks", _about(tasks, run, base))
     _copy_assets(folder / "assets")
     page = folder / "index.html"
-    write_atomic(page, _page(run, base, board, tasks, overviews).encode())
+    write_atomic(page, _page(run, base, tasks, overviews).encode())
     lacking = sorted({shown.note for shown in media.values() if shown.source is None and options.media != "none"})
     notices = [f"{one.name}: without questions and references: {one.without_samples}" for one in overviews]
     kept = [notice for notice, one in zip(notices, overviews, strict=True) if one.without_samples is not None]
@@ -136,11 +136,25 @@ def _pages(number: int, name: str, run: Run, base: Side | None, board: Board, op
     return TaskPages(number, reading, others)
 
 
-def _about(tasks: list[TaskPages], board: Board) -> dict[str, Any]:
+def _named(run: Run, base: Side | None) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return the two models as the page calls them: where they share a label, it is followed by the run."""
+    scores = _finished(run)
+    if base is None:
+        return scores["model"], None
+    models = [(scores["model"], run.id), (base.scores["model"], base.name)]
+    alike = scores["model"]["label"] == base.scores["model"]["label"]
+    mine, theirs = (
+        {**model, "label": f"{model['label']} ({named})" if alike else model["label"]} for model, named in models
+    )
+    return mine, theirs
+
+
+def _about(tasks: list[TaskPages], run: Run, base: Side | None) -> dict[str, Any]:
     """Return what the sample browser knows of the run before a task is opened."""
+    model, other = _named(run, base)
     return {
-        "model": board.run["model"]["label"],
-        "base": board.base["model"]["label"] if board.base is not None else None,
+        "model": model["label"],
+        "base": other["label"] if other is not None else None,
         "tasks": [
             {
                 "name": pages.reading.task.task,
@@ -159,7 +173,7 @@ def _copy_assets(folder: Path) -> None:
         write_atomic(folder / name, (files("lavit_eval.report") / "assets" / name).read_bytes())
 
 
-def _page(run: Run, base: Side | None, board: Board, tasks: list[TaskPages], overviews: list[TaskOverview]) -> str:
+def _page(run: Run, base: Side | None, tasks: list[TaskPages], overviews: list[TaskOverview]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -169,13 +183,14 @@ def _page(run: Run, base: Side | None, board: Board, tasks: list[TaskPages], ove
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    model, other = _named(run, base)
     everywhere = [label for label in overviews[0].labels if all(label in one.labels for one in overviews)]
     return environment.get_template("index.html").render(
         run=run,
         base=base,
         kept=_kept_of(base, tasks) if base is not None and base.run is None else "",
-        model=board.run["model"],
-        base_model=board.base["model"] if board.base is not None else None,
+        model=model,
+        base_model=other,
         labels=everywhere,
         tasks=overviews,
         styles=STYLES,

@@ -186,7 +186,7 @@ def _line(row: Row, other: Row | None, document: Mapping[str, Any], base: Mappin
         task=row.task,
         metric=row.metric,
         primary=row.primary,
-        unit={"percent": "%", "x1": "", "x100": ""}.get(row.unit, row.unit),
+        unit={"percent": "%", "x1": "", "x100": "× 100"}.get(row.unit, row.unit),
         arrow="↑" if row.higher_is_better else "↓",
         protocol=row.protocol[:8],
         run=_cell(row, decimals),

@@ -107,6 +107,16 @@ def test_another_protocol_is_no_difference(tmp_path: Path, capsys: pytest.Captur
     assert not re.search(r"\d", re.sub("<.*?>", "", row.group(1)))
 
 
+def test_two_runs_of_one_label_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = write_questions(tmp_path / "data")
+    for name in ("run", "base"):
+        answer_questions(tmp_path, name, dict.fromkeys(ids, "cat"), label="mine")
+    page = Path(_report(capsys, tmp_path, "run", "base")[1].strip())
+    assert page.read_text().count("mine (run)") >= 2
+    about = registered(page.parent / "data" / "tasks.js")
+    assert (about["model"], about["base"]) == ("mine (run)", "mine (base)")
+
+
 def test_samples_on_other_data_are_not_called_better_or_worse(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
