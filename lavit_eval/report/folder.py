@@ -137,16 +137,11 @@ def _pages(number: int, name: str, run: Run, base: Side | None, board: Board, op
 
 
 def _named(run: Run, base: Side | None) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Return the two models as the page calls them: where they share a label, it is followed by the run."""
-    scores = _finished(run)
-    if base is None:
-        return scores["model"], None
-    models = [(scores["model"], run.id), (base.scores["model"], base.name)]
-    alike = scores["model"]["label"] == base.scores["model"]["label"]
-    mine, theirs = (
-        {**model, "label": f"{model['label']} ({named})" if alike else model["label"]} for model, named in models
-    )
-    return mine, theirs
+    """Return the two models as the page calls them: BASE is called so everywhere, this run where both share a label."""
+    model = _finished(run)["model"]
+    other = base.scores["model"] if base is not None else None
+    alike = other is not None and model["label"] == other["label"]
+    return {**model, "label": f"{model['label']} (this run)" if alike else model["label"]}, other
 
 
 def _about(tasks: list[TaskPages], run: Run, base: Side | None) -> dict[str, Any]:

@@ -112,9 +112,10 @@ def test_two_runs_of_one_label_are_told_apart(tmp_path: Path, capsys: pytest.Cap
     for name in ("run", "base"):
         answer_questions(tmp_path, name, dict.fromkeys(ids, "cat"), label="mine")
     page = Path(_report(capsys, tmp_path, "run", "base")[1].strip())
-    assert page.read_text().count("mine (run)") >= 2
+    assert page.read_text().count("mine (this run)") >= 2
+    assert "mine (BASE)</th>" in page.read_text()
     about = registered(page.parent / "data" / "tasks.js")
-    assert (about["model"], about["base"]) == ("mine (run)", "mine (base)")
+    assert (about["model"], about["base"]) == ("mine (this run)", "mine")
 
 
 def test_samples_on_other_data_are_not_called_better_or_worse(
