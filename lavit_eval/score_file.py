@@ -53,6 +53,8 @@ class _Task(BaseModel):
 
     protocol: str
     data: str
+    benchmark: str = ""
+    published_as: str | None = None
     n: int = Field(ge=0)
     answered: int = Field(ge=0)
     failed: int = Field(ge=0)
@@ -97,6 +99,9 @@ class _AskedModel(BaseModel):
 
 class _Labelled(_AskedModel):
     label: str
+    prior: bool = False
+    identity: dict[str, Any] = {}
+    identity_by_kind: dict[str, dict[str, Any]] = {}
 
 
 class _Identity(BaseModel):
@@ -125,6 +130,7 @@ class ManifestFile(BaseModel):
     tasks: dict[str, dict[str, Any]]
     counts: dict[str, Any]
     data_root: str
+    code: dict[str, Any] = {}
 
     @field_validator("created")
     @classmethod

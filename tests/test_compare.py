@@ -12,7 +12,8 @@ import pytest
 
 from lavit_eval import registry
 from lavit_eval.cli import main
-from lavit_eval.compare import CompareOptions, compare_runs
+from lavit_eval.compare import CompareOptions, Whole, compare_runs
+from lavit_eval.compare_numbers import whole
 from lavit_eval.compare_sides import open_side
 from lavit_eval.errors import UsageError
 from lavit_eval.gate import exit_code, failures
@@ -237,6 +238,13 @@ def test_distances_of_sets_are_compared_by_the_groups_left_out(tmp_path: Path) -
     assert main(["baseline", "accept", "base", "--output-dir", str(tmp_path / "results")]) == 0
     kept = open_side(Path("nightly"), tmp_path / "results")
     assert compare_runs(kept, sides[1], CompareOptions()).tasks[0].test == found.test
+    assert compare_runs(kept, sides[1], CompareOptions()).tasks[0].whole is None
+    # A value of whole sets cannot be cut down to shared samples, which is said.
+    data, kept.scores["tasks"]["made_film"]["data"] = kept.scores["tasks"]["made_film"]["data"], "d" * 64
+    waived = compare_runs(kept, sides[1], CompareOptions(waive=("data",))).tasks[0]
+    assert waived.whole == Whole(found.base, found.new, 8, 8, restricted=False)
+    assert "of whole sets, so BASE and NEW are of each run's own samples" in str(whole(waived))
+    kept.scores["tasks"]["made_film"]["data"] = data
     # Values without different groups cannot be paired, however many there are.
     details = kept.scores["tasks"]["made_film"]["metrics"]["fvd"]["details"]
     details["groups"] = [group + 1 for group in details["groups"]]

@@ -156,6 +156,23 @@ def test_damaged_scores_are_a_sentence_with_the_command_that_mends_them(
         assert said.rstrip().endswith(f"score the run again: lavit-eval score {folder}")
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("code", "x"), ("identity", {}), ("created", "today"), ("model", "m"), ("tasks", []), ("model", {"name": "m"})],
+)
+def test_a_damaged_manifest_is_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], field: str, value: object
+) -> None:
+    made_run(tmp_path, "base")
+    path = made_run(tmp_path, "new").folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    for command in (["compare", "base", "new"], ["report", "new"], ["history", str(path.parent)]):
+        assert main([*command, "--output-dir", str(tmp_path / "out")]) == 2
+        said = capsys.readouterr().err
+        assert f"{path} is damaged (" in said
+        assert "--run-id new --fresh" in said
+
+
 def test_the_command_that_is_named_mends_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = damaged(tmp_path, DAMAGES["no metrics"])
     tasks = ["--task-dir", str(tmp_path / "tasks"), "--output-dir", str(tmp_path / "out")]

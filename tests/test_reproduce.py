@@ -213,3 +213,15 @@ def test_a_title_keeps_its_capitals() -> None:
     text = render_markdown(reproduce(claims(None, SUITES), []))
     assert "with SVD initialisation" in text
     assert "## The paper's main rows" in text
+
+
+@pytest.mark.parametrize("command", ["reproduce", "leaderboard"])
+def test_an_internal_error_shows_its_traceback_with_debug(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: Path) -> None:
+        raise ZeroDivisionError("made")
+
+    monkeypatch.setattr("lavit_eval.running.all_runs", broken)
+    assert main([command, "--debug", "--output-dir", str(tmp_path)]) == 5
+    assert "Traceback" in capsys.readouterr().err
