@@ -247,6 +247,8 @@ def noise_of(one: Series) -> str:
             "run with --repeats N, or again with another --seed"
         )
     known = f"run-to-run noise: sd {one.noise.sd:.4f} ({one.noise.degrees} degrees of freedom)"
+    if one.noise.sd == 0:
+        known += "; no spread was seen, so every change is called a step, which so few values hardly bear"
     return known if one.steps or len(one.points) < 2 else f"{known}; no change beyond it"
 
 
@@ -261,7 +263,8 @@ def absences(one: Series) -> list[str]:
 def _marked(step: Step | None) -> str:
     if step is None:
         return ""
-    return f"  STEP {step.change:+.4f} {'better' if step.better else 'worse'} (p {step.p:.2g})"
+    p = f"p {step.p:.2g}" if step.p > 0 else "no spread to weigh it by"
+    return f"  STEP {step.change:+.4f} {'better' if step.better else 'worse'} ({p})"
 
 
 def as_json(series: Sequence[Series]) -> dict[str, Any]:

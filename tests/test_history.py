@@ -12,7 +12,7 @@ import pytest
 
 from lavit_eval.cli import main
 from lavit_eval.errors import UsageError
-from lavit_eval.history import Noise, Point, history, steps
+from lavit_eval.history import Noise, Point, history, render, steps
 from lavit_eval.registry import find
 from lavit_eval.runs import Run, all_runs, as_frame, sample_frame
 from tests.compare_world import QUESTIONS, VIDEOS, made_run
@@ -127,6 +127,18 @@ def test_the_same_seed_with_other_numbers_counts_and_with_the_same_ones_does_not
     point = history(all_runs(tmp_path / "out"), "model")[0].points[0]
     assert point.when == START
     assert point.values == pytest.approx((100 * 8 / 12, 100 * 6 / 12))
+
+
+def test_equal_values_are_a_weak_ground_for_steps_and_that_is_said(tmp_path: Path) -> None:
+    for number, (run_id, checkpoint, seed) in enumerate((("r1", "one", 1), ("r2", "one", 2), ("r3", "two", 1))):
+        run = made_run(tmp_path, run_id, lambda video, _, c=checkpoint: c == "two" and video == 1, seed=seed)
+        manifest = json.loads((run.folder / "manifest.json").read_text())
+        manifest["created"] = (START + timedelta(days=number)).isoformat()
+        manifest["model"]["identity_by_kind"] = {"answer": {"checkpoint": checkpoint}}
+        (run.folder / "manifest.json").write_text(json.dumps(manifest))
+    text = render(history(all_runs(tmp_path / "out"), "model"))
+    assert "STEP -8.3333 worse (no spread to weigh it by)" in text
+    assert "no spread was seen, so every change is called a step, which so few values hardly bear" in text
 
 
 def test_with_one_value_per_point_the_text_says_that_no_step_is_looked_for(
