@@ -45,6 +45,7 @@ def build_parser() -> Parser:
     board.add_argument("--model-index", type=Path, metavar="FILE", help="write a hub model card's metadata")
     board.add_argument("--lmms-eval", type=Path, metavar="FILE", help="write one run's scores in lmms-eval's form")
     board.add_argument("--published", action="store_true", help="LaTeX and HTML: the numbers of all published models")
+    board.add_argument("--debug", action="store_true", help="show the traceback of an internal error")
     _add_output(board)
     _add_task_dir(board)
     _add_reproduce(commands)
@@ -133,6 +134,7 @@ def _add_reproduce(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     again.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
     again.add_argument("--json", type=Path, metavar="FILE", help="write all digits as JSON")
+    again.add_argument("--debug", action="store_true", help="show the traceback of an internal error")
     _add_output(again)
     _add_task_dir(again)
 
@@ -163,7 +165,7 @@ def _add_export(kinds: argparse._SubParsersAction[Parser]) -> None:
 def _add_report(commands: argparse._SubParsersAction[Parser]) -> None:
     report = commands.add_parser("report", help="write a finished run as a page: scores, charts and every sample")
     report.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or its id")
-    report.add_argument("base", nargs="?", type=Path, metavar="BASE", help="a run to set beside it, sample by sample")
+    report.add_argument("base", nargs="?", type=Path, metavar="BASE", help="a run or a baseline to set beside it")
     report.add_argument("--out", type=Path, metavar="DIR", help="folder of the page (default OUTPUT/reports/RUN)")
     report.add_argument(
         "--media",

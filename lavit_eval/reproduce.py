@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -42,6 +43,8 @@ class Finding:
     """Of the protocol under which features became the measured number."""
     under: tuple[tuple[str, float], ...] = ()
     """(protocol, value) of the same run under other protocols."""
+    run: str | None = None
+    """The run's id, where it is known."""
 
     @property
     def moves(self) -> str:
@@ -89,11 +92,24 @@ def reproduce(aimed: Sequence[PublishedNumber], documents: Iterable[Mapping[str,
     stored = list(documents)
     findings = []
     for claim in aimed:
-        measured = [found for document in stored if (found := _measured(claim, document, stored)) is not None]
+        measured = [
+            replace(found, run=document.get("run"))
+            for document in stored
+            if (found := _measured(claim, document, stored)) is not None
+        ]
         # That a metric was not measured is said once, and only where no run measured it.
         of_metric = [found for found in measured if found.n] or measured[:1]
-        findings += of_metric or [_not_run(claim)]
+        findings += _told_apart(of_metric) or [_not_run(claim)]
     return findings
+
+
+def _told_apart(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings of one number with the run in the names of models that share one."""
+    met = Counter(found.model for found in findings)
+    return [
+        replace(found, model=f"{found.model}, run {found.run}") if met[found.model] > 1 and found.run else found
+        for found in findings
+    ]
 
 
 def _not_run(claim: PublishedNumber) -> Finding:

@@ -77,6 +77,7 @@ def score_task(
         "data": prepared.data,
         "benchmark": task.benchmark,
         "published_as": task.published_task,
+        "shows": sorted({medium.kind for sample in prepared.samples for medium in sample.media}),
         "n": len(keys),
         **outcomes,
         "coverage": coverage,
@@ -258,9 +259,9 @@ def _score_of_features(name: str, metric: Any, ground: _Ground, records: list[di
 
 def _weights_before(ground: _Ground) -> dict[str, str]:
     """Return name -> digest of the weights that made the features which a run keeps, by its scores."""
-    run, task, found = ground.run, ground.prepared.task.task, {}
-    for document in [*run.scores_under(), *([run.scores()] if run.scores_path.is_file() else [])]:
-        for score in (document or {})["tasks"].get(task, {}).get("metrics", {}).values():
+    task, found = ground.prepared.task.task, {}
+    for document in ground.run.readable_scores():
+        for score in document["tasks"].get(task, {}).get("metrics", {}).values():
             found.update((score.get("recipe") or {}).get("weights", {}))
     return found
 

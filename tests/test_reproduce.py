@@ -188,3 +188,40 @@ def test_every_suite_can_be_named() -> None:
     catalogue = Catalogue()
     suites = {name: catalogue.suite(name).tasks for name in catalogue.suite_files}
     assert {one.task for one in claims("generation", suites)} == {"msrvtt_t2v", "ucf101_t2v", "long_video"}
+
+
+def test_runs_of_one_label_are_told_apart_and_each_says_how_far_it_moves() -> None:
+    aimed = [one for one in claims("msrvtt_t2v", SUITES) if one.metric == "fvd" and one.target == "main"]
+    documents = []
+    for number, run in enumerate(("first", "second")):
+        own = document({"fvd": {"value": 200.0 + number, "interval": [180.0, 220.0]}})
+        other = document({"fvd": {"value": 300.0 + number}}, labels=["protocol other"])
+        documents += [one | {"run": run, "seed": number} for one in (own, other)]
+    found = reproduce(aimed, documents)
+    assert [one.model for one in found] == ["m, run first", "m, run second"]
+    assert [one["run"] for one in as_json(found)["findings"]] == ["first", "second"]
+    text = render_markdown(found)
+    assert "m, run first |" in text
+    assert "m, run second |" in text
+    assert "Moves: m, run first: 200 to 300" in text
+    assert "Moves: m, run second: 201 to 301" in text
+    (alone,) = reproduce(aimed, documents[:1])
+    assert alone.model == "m"
+
+
+def test_a_title_keeps_its_capitals() -> None:
+    text = render_markdown(reproduce(claims(None, SUITES), []))
+    assert "with SVD initialisation" in text
+    assert "## The paper's main rows" in text
+
+
+@pytest.mark.parametrize("command", ["reproduce", "leaderboard"])
+def test_an_internal_error_shows_its_traceback_with_debug(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: Path) -> None:
+        raise ZeroDivisionError("made")
+
+    monkeypatch.setattr("lavit_eval.running.all_runs", broken)
+    assert main([command, "--debug", "--output-dir", str(tmp_path)]) == 5
+    assert "Traceback" in capsys.readouterr().err

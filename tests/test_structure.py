@@ -45,6 +45,7 @@ FLOORS = [
     {"recipes"},
     {"engines", "statistics", "provenance"},
     {"subset", "runs", "published", "plan", "progress", "features", "thresholds", "committed"},
+    {"score_file"},
     {"journal", "interruption"},
     {"models", "metrics", "benchmarks"},
     {"video", "weights"},

@@ -15,6 +15,7 @@ from lavit_eval.sample import JSON, Request, RequestKind, Response, Sample, deri
 class Constant(FactoryMethods):
     """Gives the same answer to everything: `--model-args answer=...`, "yes" unless said."""
 
+    prior: ClassVar[bool] = True
     capabilities: ClassVar[frozenset[RequestKind]] = frozenset({"answer", "choose", "caption"})
 
     def __init__(self, options: ModelOptions) -> None:
@@ -44,6 +45,7 @@ class MostCommonAnswer(FactoryMethods):
     alike; of equally common ones the first in alphabetical order (by code points) is given.
     """
 
+    prior: ClassVar[bool] = True
     capabilities: ClassVar[frozenset[RequestKind]] = frozenset({"answer", "choose", "caption"})
 
     def __init__(self, options: ModelOptions) -> None:
@@ -78,6 +80,7 @@ class RandomOption(FactoryMethods):
     The choice belongs to the run's seed, the task, the sample and the repeat.
     """
 
+    prior: ClassVar[bool] = True
     capabilities: ClassVar[frozenset[RequestKind]] = frozenset({"choose"})
 
     def __init__(self, options: ModelOptions) -> None:
