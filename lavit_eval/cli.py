@@ -129,6 +129,10 @@ def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
         from lavit_eval.report_command import report
 
         return report(options)
+    if options.command == "judge":
+        from lavit_eval.judge_commands import judge
+
+        return judge(options)
     if options.command in ("score", "sweep", "selfcheck"):
         return _dispatch_scoring(options, given)
     from lavit_eval import running

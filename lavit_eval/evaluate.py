@@ -14,6 +14,7 @@ from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.features.equipment import Equipment
 from lavit_eval.interruption import Interruption
 from lavit_eval.journal import Entry, JournalWriter, latest
+from lavit_eval.judging import judge_run
 from lavit_eval.models.protocol import Model
 from lavit_eval.plan import Batch, TaskPlan
 from lavit_eval.preparation import PreparedTask
@@ -64,14 +65,15 @@ def evaluate(
     with claimed(prospect) as (choice, writers):
         stored = choice.scores
         if stored is not None and not writers:
-            return Outcome(choice.run, stored, "finished before")
+            scores = stored if options.judge is None else _judged(prospect, choice.run, progress)
+            return Outcome(choice.run, scores, "finished before")
         notices = changed_stack(choice.run, options.model_options.device) if choice.exists else []
         for notice in notices:
             choice.run.log(notice)
         # Scores of a run that is answered again are stale from now on; they come back when it is scored.
         choice.run.scores_path.unlink(missing_ok=True)
         _answer_all(prospect, choice.run, writers, progress or Silence(), interruption or Interruption())
-    scores = score_run(prospect.prepared, choice.run, options.equipment, progress)
+    scores = _judged(prospect, choice.run, progress)
     return Outcome(choice.run, scores, "continued" if choice.exists else "new", tuple(notices))
 
 
@@ -137,6 +139,14 @@ def _answer_task(
         answer(model, batches, writer, missing, interruption.shielded, note)
     finally:
         progress.end()
+
+
+def _judged(prospect: Prospect, run: Run, progress: Progress | None) -> dict[str, Any]:
+    """Judge what was answered, where a judge was asked for, and score the run."""
+    if prospect.options.judge is not None:
+        for judged in judge_run(prospect.prepared, run, prospect.options.judge, progress):
+            print(judged, file=sys.stderr)
+    return score_run(prospect.prepared, run, prospect.options.equipment, progress)
 
 
 def _pin_threads(count: int) -> None:

@@ -14,6 +14,7 @@ from lavit_eval.committed import committed_beside
 from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.evaluate import Outcome, evaluate
 from lavit_eval.interruption import Interrupted, Interruption
+from lavit_eval.judge_commands import say_judged
 from lavit_eval.preparation import bytes_per_response
 from lavit_eval.progress import progress_on
 from lavit_eval.prospect import RunOptions, foresee
@@ -109,7 +110,7 @@ def conclude(outcomes: Sequence[Outcome], output: Path, again: str = RETRY) -> i
             "or take what is there: with --allow-partial",
             file=sys.stderr,
         )
-    return 3 if failed or held_back else 0
+    return 3 if failed or held_back or not say_judged(outcomes) else 0
 
 
 def _say_submissions(outcomes: Sequence[Outcome]) -> None:

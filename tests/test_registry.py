@@ -66,6 +66,7 @@ def test_task_names_are_the_benchmarks_own() -> None:
         "_image",
         "_test",
         "_testdev",
+        "_judged",
     )
     names = {
         name if name in known else next((name.removesuffix(end) for end in variants if name.endswith(end)), name)
