@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
@@ -75,6 +75,7 @@ class Asking:
         self._judge, self._attempts, self._keep = judge, attempts, keep
         self._stop = threading.Event()
         self._hold = _Hold(self._stop)
+        self._stored, self._counting = 0, threading.Lock()
 
     def ask(self, questions: Sequence[Question], note: Callable[[int], None]) -> Tally:
         """Ask everything and say what became of it; `note` is told of every question that is done.
@@ -82,34 +83,38 @@ class Asking:
         An interruption lets the requests in flight end and keeps their replies. Raises UsageError where the judge
         answers nobody: as many questions in a row as are in flight had no answer, or it says so itself.
         """
-        tally, row = Tally(), 0
-        waiting = iter(questions)
+        tally = Tally()
         pool = ThreadPoolExecutor(self._judge.concurrency, thread_name_prefix="judge")
-        flying: set[Future[_Found]] = set()
         try:
-            while True:
-                while len(flying) < AHEAD * self._judge.concurrency and (one := next(waiting, None)) is not None:
-                    flying.add(pool.submit(self._one, one))
-                if not flying:
-                    return tally
-                done, flying = wait(flying, return_when=FIRST_COMPLETED)
-                for future in done:
-                    found = future.result()
-                    row = row + 1 if found.why is not None else 0
-                    _count(found, tally)
-                note(len(done))
-                if row >= max(3, self._judge.concurrency):
-                    raise UsageError(self._gone(tally, len(questions)))
+            answers = self._all(pool, iter(questions), tally, note)
         finally:
             self._stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
+        if not answers:
+            raise UsageError(
+                f"{self._judge.name} {tally.unanswered[-1]}; {self._stored} of {len(questions)} judgements are kept. "
+                "See that it runs, and repeat the command to go on."
+            )
+        return tally
 
-    def _gone(self, tally: Tally, total: int) -> str:
-        kept = tally.judged + tally.unreadable + tally.refused
-        return (
-            f"{self._judge.name} {tally.unanswered[-1]}; {kept} of {total} judgements are kept. "
-            "See that it runs, and repeat the command to go on."
-        )
+    def _all(
+        self, pool: ThreadPoolExecutor, waiting: Iterator[Question], tally: Tally, note: Callable[[int], None]
+    ) -> bool:
+        """Ask until nothing waits; return whether the judge answers at all."""
+        flying: set[Future[_Found]] = set()
+        row = 0
+        while True:
+            while len(flying) < AHEAD * self._judge.concurrency and (one := next(waiting, None)) is not None:
+                flying.add(pool.submit(self._one, one))
+            if not flying:
+                return True
+            done, flying = wait(flying, return_when=FIRST_COMPLETED)
+            for found in [future.result() for future in done]:
+                row = row + 1 if found.why is not None else 0
+                _count(found, tally)
+            note(len(done))
+            if row >= max(3, self._judge.concurrency):
+                return False
 
     def _one(self, question: Question) -> _Found:
         """Ask one question and keep what is said to it."""
@@ -144,6 +149,8 @@ class Asking:
             completion_tokens=_sum([one.completion_tokens for one in replies]),
         )
         self._keep(judgement)
+        with self._counting:
+            self._stored += 1
         unreadable = not refused and read(last.text, question.reading).failed is not None
         return _Found(refused=refused is not None, unreadable=unreadable)
 

@@ -18,8 +18,10 @@ THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNOR
 BRACES = re.compile(r"\{[^{}]*\}")
 WORDS = {"yes": True, "no": False, "true": True, "false": False}
 MOST_SCORE = 5.0
-PRED = re.compile(r"""["'“”‘’]*\bpred\b["'“”‘’]*\s*[:=]\s*["'“”‘’]*(yes|no)\b""", re.IGNORECASE)
-SCORE = re.compile(r"""["'“”‘’]*\bscore\b["'“”‘’]*\s*[:=]\s*["'“”‘’]*(-?\d+(?:\.\d+)?)(?![\d.]*\d)""", re.IGNORECASE)
+PRED = re.compile(r"""["'“”‘’*]*\bpred\b["'“”‘’*]*\s*[:=]\s*["'“”‘’*]*(yes|no)\b""", re.IGNORECASE)
+SCORE = re.compile(
+    r"""["'“”‘’*]*\bscore\b["'“”‘’*]*\s*[:=]\s*["'“”‘’*]*(-?\d+(?:\.\d+)?)(?![\d.]*\d|\s*/\s*(?!5\b))""", re.IGNORECASE
+)
 NUMBER = re.compile(r"(?<![\w./-])-?\d+(?:\.\d+)?(?![\w/]|\.\d)")
 LETTER = re.compile(r"(?<![\w'])[A-Z](?![\w'])")
 
