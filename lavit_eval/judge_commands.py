@@ -1,18 +1,17 @@
-"""The command that judges a finished run, and what is said of judged scores."""
+"""The command that judges a finished run."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 
 from lavit_eval.errors import UsageError
 from lavit_eval.evaluate import Outcome, score_run
 from lavit_eval.features.equipment import Equipment
 from lavit_eval.interruption import Interrupted, Interruption
 from lavit_eval.judge_flags import judge_asked_for
-from lavit_eval.judgements import NO_JUDGE, judged_metrics
-from lavit_eval.judging import judge_run, lacking_judgements, not_judged
+from lavit_eval.judgements import judged_metrics
+from lavit_eval.judging import judge_run
 from lavit_eval.progress import progress_on
 from lavit_eval.registry import Catalogue
 from lavit_eval.rescoring import Again, prepare_again, today
@@ -45,22 +44,3 @@ def _judge(options: argparse.Namespace) -> int:
         print(told, file=sys.stderr)
     scores = score_run(prepared, run, again.equipment, again.progress)
     return conclude([Outcome(run, scores, "finished before")], run.folder.parent.parent)
-
-
-def say_judged(outcomes: Sequence[Outcome]) -> bool:
-    """Say which judgements failed, and what has not been judged; return whether those that were asked for succeeded."""
-    complete = True
-    for outcome in outcomes:
-        lacking = lacking_judgements(outcome.scores)
-        complete &= not lacking
-        for line in lacking:
-            print(line, file=sys.stderr)
-        if lacking:
-            print(f"Ask again: lavit-eval judge {outcome.run.folder} --retry-failed --judge-model ...", file=sys.stderr)
-        tasks = not_judged(outcome.scores, NO_JUDGE)
-        if tasks and not outcome.scores.get("demo"):
-            print(
-                f"Not judged: {', '.join(tasks)}; judge it: lavit-eval judge {outcome.run.folder} --judge-model NAME",
-                file=sys.stderr,
-            )
-    return complete

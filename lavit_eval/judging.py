@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lavit_eval.errors import UsageError
-from lavit_eval.judgements import Bench, judged_metrics, verdict
+from lavit_eval.judgements import NO_JUDGE, Bench, judged_metrics, verdict
 from lavit_eval.judges.asking import Asking, Question, Tally
 from lavit_eval.judges.log import Judgement, JudgementLog, all_judgements, cache_path, read_judgements
 from lavit_eval.judges.opening import open_judge
@@ -216,20 +217,24 @@ def _cost(usage: Iterable[Mapping[str, Any]], prices: Sequence[float] | None) ->
     return float(sum(count * price / 1e6 for count, price in zip(tokens, prices, strict=True)))
 
 
-def lacking_judgements(scores: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for every judged metric of a run's scores that lacks verdicts, though the run was judged."""
-    return [
+def say_judged(run: Run, scores: Mapping[str, Any]) -> bool:
+    """Say which judgements failed, and what has not been judged; return whether those that were asked for succeeded."""
+    lacking = [
         f"{metric} of {task}: {lacks['failed']:,} of {lacks['wanted']:,} judgements failed ({lacks['why']})"
         for task, scored in scores["tasks"].items()
         for metric, score in scored["metrics"].items()
         if (lacks := score.get("details", {}).get("judgements") or {}).get("failed")
     ]
-
-
-def not_judged(scores: Mapping[str, Any], reason: str) -> list[str]:
-    """Return the tasks of which a metric has no value for want of a judge."""
-    return [
+    for line in lacking:
+        print(line, file=sys.stderr)
+    if lacking:
+        print(f"Ask again: lavit-eval judge {run.folder} --retry-failed --judge-model ...", file=sys.stderr)
+    unjudged = [
         task
         for task, scored in scores["tasks"].items()
-        if any(score.get("skipped") == reason for score in scored["metrics"].values())
+        if any(score.get("skipped") == NO_JUDGE for score in scored["metrics"].values())
     ]
+    if unjudged and not scores.get("demo"):
+        command = f"lavit-eval judge {run.folder} --judge-model NAME"
+        print(f"Not judged: {', '.join(unjudged)}; judge it: {command}", file=sys.stderr)
+    return not lacking

@@ -60,6 +60,7 @@ class LocalJudge:
 
     def _load(self) -> tuple[Any, Any]:
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         try:
@@ -71,7 +72,7 @@ class LocalJudge:
                 use_safetensors=True,
                 dtype=getattr(torch, self._options.dtype),
             )
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UsageError(f"{self._folder} cannot be loaded as a judge ({reason}); choose another model.") from error
         return model.to(self._options.device).eval(), tokenizer
