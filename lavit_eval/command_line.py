@@ -74,6 +74,7 @@ def _add_compare(commands: argparse._SubParsersAction[Parser]) -> None:
         "--waive", action="append", default=[], metavar="FIELD", help="compare although this field differs; recorded"
     )
     compared.add_argument("--tasks", metavar="A,B", help="only these (default: all of BASE's)")
+    compared.add_argument("--metric", metavar="M", help="by this metric, in the tasks that have it (default: primary)")
     compared.add_argument(
         "--thresholds", type=Path, metavar="FILE", help="which drop counts, per task (default: the shipped YAML file)"
     )

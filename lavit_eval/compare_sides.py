@@ -40,6 +40,8 @@ class Side:
     run: Run | None = None
     stored: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Task -> the samples that a baseline keeps, of the primary metric."""
+    by: str | None = None
+    """The metric that is looked at in the place of the primary one, in the tasks that have it."""
 
     @property
     def label(self) -> str:
@@ -56,10 +58,14 @@ class Side:
         found: Mapping[str, Any] = self.scores["tasks"][name]
         return found
 
-    def score(self, task: str) -> Mapping[str, Any]:
-        """Return the score of a task's primary metric."""
+    def metric(self, task: str) -> str:
+        """Return the metric that a task is compared by: its primary one, unless another was named."""
         scored = self.task(task)
-        found: Mapping[str, Any] = scored["metrics"][scored["primary"]]
+        return self.by if self.by is not None and self.by in scored["metrics"] else str(scored["primary"])
+
+    def score(self, task: str) -> Mapping[str, Any]:
+        """Return the score of the metric that a task is compared by."""
+        found: Mapping[str, Any] = self.task(task)["metrics"][self.metric(task)]
         return found
 
     def kind(self, task: str) -> str:

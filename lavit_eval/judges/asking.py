@@ -6,8 +6,9 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 
 from lavit_eval.errors import UsageError
 from lavit_eval.judges.log import Judgement
@@ -101,18 +102,19 @@ class Asking:
         self, pool: ThreadPoolExecutor, waiting: Iterator[Question], tally: Tally, note: Callable[[int], None]
     ) -> bool:
         """Ask until nothing waits; return whether the judge answers at all."""
-        flying: set[Future[_Found]] = set()
-        row = 0
+        done: SimpleQueue[Future[_Found]] = SimpleQueue()
+        flying = row = 0
         while True:
-            while len(flying) < AHEAD * self._judge.concurrency and (one := next(waiting, None)) is not None:
-                flying.add(pool.submit(self._one, one))
+            while flying < AHEAD * self._judge.concurrency and (one := next(waiting, None)) is not None:
+                pool.submit(self._one, one).add_done_callback(done.put)
+                flying += 1
             if not flying:
                 return True
-            done, flying = wait(flying, return_when=FIRST_COMPLETED)
-            for found in [future.result() for future in done]:
-                row = row + 1 if found.why is not None else 0
-                _count(found, tally)
-            note(len(done))
+            found = done.get().result()
+            flying -= 1
+            row = row + 1 if found.why is not None else 0
+            _count(found, tally)
+            note(1)
             if row >= max(3, self._judge.concurrency):
                 return False
 

@@ -16,44 +16,10 @@ from lavit_eval.errors import PreflightError
 from lavit_eval.evaluate import evaluate
 from lavit_eval.prospect import RunOptions, foresee
 from lavit_eval.runs import Run
-from tests.judges.stub import KEY, Answer, Stub, options_for, reply, serving
+from tests.judges.judged_world import NO, YES, fair, judge_arguments, metrics, run_of
+from tests.judges.stub import KEY, Answer, options_for, reply, serving
 from tests.judges.test_templates import own
-from tests.tiny_world import Echo, msvd_task, write_msvd
-from tests.tiny_world import options_for as run_options
-
-YES, NO = "{'pred': 'yes', 'score': 4.8}", '{"pred": "no", "score": 1}'
-
-
-def fair(request: dict[str, Any], number: int) -> Answer:
-    """Judge by whether the correct answer is the predicted one, "cat"."""
-    text = str(request["messages"][-1]["content"])
-    return reply(YES if "<correct_answer>\ncat\n" in text else NO)
-
-
-@pytest.fixture
-def world(tmp_path: Path, echo: type[Echo]) -> RunOptions:
-    count = write_msvd(tmp_path / "data")
-    task = msvd_task(count, tmp_path / "tasks")
-    return run_options(task, tmp_path / "data", tmp_path / "results", run_id="r")
-
-
-def judge_arguments(world: RunOptions, stub: Stub, *more: str) -> list[str]:
-    folder = str(world.output.parent / "tasks")
-    return [
-        "judge", "r", "--output-dir", str(world.output), "--task-dir", folder, "--judge-model", "stub",
-        "--judge-url", stub.url, "--judge-attempts", "2", *more,
-    ]  # fmt: skip
-
-
-def run_of(world: RunOptions) -> Run:
-    return Run(world.output / "runs" / "r")
-
-
-def metrics(world: RunOptions) -> dict[str, Any]:
-    scores = run_of(world).scores()
-    assert scores is not None
-    found: dict[str, Any] = scores["tasks"]["made_qa"]["metrics"]
-    return found
+from tests.tiny_world import Echo, msvd_task
 
 
 def test_without_a_judge_its_metrics_are_skipped_and_nothing_is_short(
