@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,13 @@ def add_judge_flags(parser: argparse._ActionsContainer) -> None:
         metavar="IN,OUT",
         help="of a million tokens, to note the cost (default: unknown)",
     )
-    parser.add_argument("--judge-device", default="cpu", help="of a judge in this process: cpu or cuda:N (default cpu)")
+    parser.add_argument(
+        "--judge-device",
+        type=_device,
+        default="cpu",
+        metavar="DEVICE",
+        help="of a judge in this process: cpu or cuda:N (default cpu)",
+    )
     parser.add_argument("--judge-dtype", choices=DTYPES, default="bfloat16", help="the same (default bfloat16)")
 
 
@@ -115,6 +122,12 @@ def judge_asked_for(options: argparse.Namespace) -> JudgeOptions | None:
         dtype=options.judge_dtype,
         retry_failed=options.retry_failed,
     )
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither cpu nor cuda:N")
+    return text
 
 
 def _whole(text: str, most: int) -> int:

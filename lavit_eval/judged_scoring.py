@@ -55,11 +55,12 @@ def judge_stored(
     judged = metric.measure_judged(samples, texts, verdicts)
     failed = judged.wanted - len(judged.places)
     about = bench.about(metric.judgement)
+    partial = f"partial: {failed:,} of {judged.wanted:,} judgements failed"
     served = served_by(bench, run, prepared.task.task, cases)
     return FromJudgements(
         judged=judged if len(judged.places) else None,
         skipped=None if judged.wanted else "nothing was to be judged",
-        labels=(f"partial: {failed:,} of {judged.wanted:,} judgements failed",) if failed else (),
+        labels=(f"judged by {about['model']}", *([partial] if failed else [])),
         protocol=judged_protocol(prepared.protocol, name, type(metric).version, bench, metric.judgement),
         notes=judged.notes,
         details={

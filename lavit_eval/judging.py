@@ -81,6 +81,8 @@ def judge_run(
             _note(run, bench, options, found)
     except Timeout:
         raise UsageError(f"Another process is judging run {run.id}; wait for it to end.") from None
+    except OSError as error:
+        raise UsageError(f"{run.folder} cannot be written ({error.strerror}); mend that and repeat.") from error
     finally:
         judge.close()
     for one in found:
@@ -219,12 +221,14 @@ def _cost(usage: Iterable[Mapping[str, Any]], prices: Sequence[float] | None) ->
 
 def say_judged(run: Run, scores: Mapping[str, Any]) -> bool:
     """Say which judgements failed, and what has not been judged; return whether those that were asked for succeeded."""
-    lacking = [
-        f"{metric} of {task}: {lacks['failed']:,} of {lacks['wanted']:,} judgements failed ({lacks['why']})"
-        for task, scored in scores["tasks"].items()
-        for metric, score in scored["metrics"].items()
-        if (lacks := score.get("details", {}).get("judgements") or {}).get("failed")
-    ]
+    failed: dict[str, list[str]] = {}
+    for task, scored in scores["tasks"].items():
+        for metric, score in scored["metrics"].items():
+            lacks = score.get("details", {}).get("judgements") or {}
+            if lacks.get("failed"):
+                count = f"{lacks['failed']:,} of {lacks['wanted']:,} judgements failed ({lacks['why']})"
+                failed.setdefault(f"{task}: {count}", []).append(metric)
+    lacking = [f"{', '.join(metrics)} of {said}" for said, metrics in failed.items()]
     for line in lacking:
         print(line, file=sys.stderr)
     if lacking:

@@ -67,6 +67,7 @@ CASES: dict[str, tuple[Callable[[Path], object], str, int, str, Mapping[str, flo
         {"vqa_accuracy": 50.0, "vqa_accuracy_evalai": 100.0, "vqa_accuracy_lavit": 100.0},
     ),
     "mmbench": (write_mmbench, "mmbench", 5, "A", {"circular_accuracy": 0.0, "accuracy": 40.0}),
+    "mmbench_judged": (write_mmbench, "mmbench", 5, "A", {"circular_accuracy": 0.0, "accuracy": 40.0}),
     "mmbench_20230712": (
         lambda folder: write_table(folder / "mmbench_dev_20230712.tsv", mmbench_rows(pointers=True)),
         "mmbench",
@@ -76,7 +77,7 @@ CASES: dict[str, tuple[Callable[[Path], object], str, int, str, Mapping[str, flo
     ),
     "seed_bench": (write_seed_bench, "seed_bench", 2, "B.", {"accuracy": 0.0, "accuracy_first_letter": 50.0}),
     "seed_bench_image": (write_seed_bench, "seed_bench", 1, "C", {"accuracy": 100.0, "accuracy_first_letter": 100.0}),
-    "mmvet": (write_mmvet, "mm-vet", 2, "Twelve", {"exact_match": 50.0}),
+    "mmvet": (write_mmvet, "mm-vet", 2, "Twelve", {"exact_match": 50.0, "exact_match_verbatim": 0.0}),
 }
 
 

@@ -79,6 +79,14 @@ def test_an_empty_message_is_a_reply() -> None:
     assert asked(reply(None)).text == ""  # type: ignore[attr-defined]
 
 
+def test_half_a_surrogate_pair_in_an_answer_reaches_the_judge() -> None:
+    with serving(lambda request, number: reply("ok")) as stub:
+        endpoint = Endpoint(options_for(stub.url))
+        assert endpoint.ask([{"role": "user", "content": "\ud800 é"}], 8).text == "ok"
+        endpoint.close()
+    assert stub.requests[0]["messages"][0]["content"] == "\ud800 é"
+
+
 def test_a_limit_of_the_rate_says_how_long_to_wait() -> None:
     with pytest.raises(Busy) as caught:
         asked(Answer('{"error": "slow down"}', status=429, headers={"Retry-After": "7"}))

@@ -131,13 +131,16 @@ def test_failed_judgements_are_left_out_counted_shown_and_asked_again_on_demand(
     with serving(script) as stub:
         assert main(judge_arguments(world, stub)) == 3
         said = capsys.readouterr()
-        assert "judge_accuracy of made_qa: 6 of 24 judgements failed (it says neither yes nor no: 6)" in said.err
+        assert (
+            "judge_accuracy, judge_score, judge_score_untruncated of made_qa: 6 of 24 judgements failed (it says"
+            in said.err
+        )
         assert "--retry-failed" in said.err
         found = metrics(world)["judge_accuracy"]
         # Three of four questions remain, of which two have the answer "cat".
         assert (found["n"], found["coverage"]) == (18, 0.75)
         assert found["value"] == pytest.approx(200 / 3)
-        assert found["labels"] == ["partial: 6 of 24 judgements failed"]
+        assert found["labels"] == ["judged by stub", "partial: 6 of 24 judgements failed"]
         assert metrics(world)["exact_match"]["n"] == 24
         record = run_of(world).records("made_qa")[0]["judge_accuracy"]
         assert record["judge_reply"].startswith("Das ist richtig") and "score" not in record
