@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -64,30 +64,41 @@ def judge_run(
         UsageError: Another process judges the run, a template is bad, or the judge answers nobody (what it said before
             is kept).
     """
-    from filelock import FileLock, Timeout
-
     wanted = [each for each in prepared if judged_metrics(each.task)]
     if not wanted:
         return []
     judgements = {metric.judgement for each in wanted for metric in judged_metrics(each.task).values()}
     templates = templates_for(judgements, options.templates)
     judge = open_judge(options)
-    bench = Bench(judge.identity(), {name: template.about() for name, template in templates.items()})
     try:
-        with FileLock(run.folder / "judging.lock", timeout=0):
-            found = [
-                _Bailiff(each, run, bench, templates, judge, options).judge(progress or Silence()) for each in wanted
-            ]
+        bench = Bench(judge.identity(), {name: template.about() for name, template in templates.items()})
+        with _alone(run):
+            bailiffs = [_Bailiff(each, run, bench, templates, judge, options) for each in wanted]
+            found = [bailiff.judge(progress or Silence()) for bailiff in bailiffs]
             _note(run, bench, options, found)
-    except Timeout:
-        raise UsageError(f"Another process is judging run {run.id}; wait for it to end.") from None
-    except OSError as error:
-        raise UsageError(f"{run.folder} cannot be written ({error.strerror}); mend that and repeat.") from error
     finally:
         judge.close()
     for one in found:
         run.log(str(one))
     return found
+
+
+@contextmanager
+def _alone(run: Run) -> Iterator[None]:
+    """Let one process at a time judge a run."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(run.folder / "judging.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UsageError(f"Another process is judging run {run.id}; wait for it to end.") from None
+    except OSError as error:
+        raise UsageError(f"{run.folder} cannot be written ({error.strerror}); mend that and repeat.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class _Bailiff:
@@ -219,8 +230,16 @@ def _cost(usage: Iterable[Mapping[str, Any]], prices: Sequence[float] | None) ->
     return float(sum(count * price / 1e6 for count, price in zip(tokens, prices, strict=True)))
 
 
-def say_judged(run: Run, scores: Mapping[str, Any]) -> bool:
-    """Say which judgements failed, and what has not been judged; return whether those that were asked for succeeded."""
+def say_judged(run: Run, scores: Mapping[str, Any], unjudged: str | None = None) -> bool:
+    """Say which judgements failed, and what has not been judged; return whether those that were asked for succeeded.
+
+    Args:
+        run: Was scored.
+        scores: The content of its `scores.json`.
+        unjudged: Why the judge that was asked for did not judge.
+    """
+    if unjudged:
+        print(unjudged, file=sys.stderr)
     failed: dict[str, list[str]] = {}
     for task, scored in scores["tasks"].items():
         for metric, score in scored["metrics"].items():
@@ -233,12 +252,12 @@ def say_judged(run: Run, scores: Mapping[str, Any]) -> bool:
         print(line, file=sys.stderr)
     if lacking:
         print(f"Ask again: lavit-eval judge {run.folder} --retry-failed --judge-model ...", file=sys.stderr)
-    unjudged = [
+    tasks = [
         task
         for task, scored in scores["tasks"].items()
         if any(score.get("skipped") == NO_JUDGE for score in scored["metrics"].values())
     ]
-    if unjudged and not scores.get("demo"):
+    if tasks and not scores.get("demo"):
         command = f"lavit-eval judge {run.folder} --judge-model NAME"
-        print(f"Not judged: {', '.join(unjudged)}; judge it: {command}", file=sys.stderr)
-    return not lacking
+        print(f"Not judged: {', '.join(tasks)}; judge it: {command}", file=sys.stderr)
+    return not lacking and not unjudged

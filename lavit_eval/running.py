@@ -110,7 +110,7 @@ def conclude(outcomes: Sequence[Outcome], output: Path, again: str = RETRY) -> i
             "or take what is there: with --allow-partial",
             file=sys.stderr,
         )
-    judged = [say_judged(outcome.run, outcome.scores) for outcome in outcomes]
+    judged = [say_judged(outcome.run, outcome.scores, outcome.unjudged) for outcome in outcomes]
     return 3 if failed or held_back or not all(judged) else 0
 
 

@@ -82,7 +82,7 @@ class Asking:
         """Ask everything and say what became of it; `note` is told of every question that is done.
 
         An interruption lets the requests in flight end and keeps their replies. Raises UsageError where the judge
-        answers nobody: as many questions in a row as are in flight had no answer, or it says so itself.
+        answers nobody: not one question, or as many in a row as are in flight had no answer, or it says so itself.
         """
         tally = Tally()
         pool = ThreadPoolExecutor(self._judge.concurrency, thread_name_prefix="judge")
@@ -109,7 +109,7 @@ class Asking:
                 pool.submit(self._one, one).add_done_callback(done.put)
                 flying += 1
             if not flying:
-                return True
+                return self._stored > 0 or not tally.unanswered
             found = done.get().result()
             flying -= 1
             row = row + 1 if found.why is not None else 0
@@ -197,8 +197,9 @@ def _spread(key: str, attempt: int) -> float:
 
 
 def _sum(counts: Sequence[int | None]) -> int | None:
+    """Return the sum; None where one is not known, 0 of none."""
     known = [count for count in counts if count is not None]
-    return sum(known) if known else None
+    return sum(known) if len(known) == len(counts) else None
 
 
 def ping(judge: Judge, attempts: int = 3) -> str | None:

@@ -17,6 +17,8 @@ from lavit_eval.judges.protocol import Case, Message, Reading
 
 FOLDER = Path(__file__).resolve().parent / "prompts"
 PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z_0-9]*)\}")
+ESCAPING_VERSION = 1
+"""Rises when the same text would be filled in otherwise."""
 READINGS: Mapping[str, Reading] = {
     "video_qa": "yes_no_score",
     "vcg_correctness": "score",
@@ -80,8 +82,8 @@ class Template(BaseModel):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all that reaches the judge, and of the version."""
-        return digest_json(self.model_dump(mode="json", exclude={"description"}))
+        """SHA-256 of all that reaches the judge, of how texts are made harmless, and of the version."""
+        return digest_json({**self.model_dump(mode="json", exclude={"description"}), "escaping": ESCAPING_VERSION})
 
     def messages(self, case: Case) -> list[Message]:
         """Return what the judge is told about a case; placeholders within the filled-in texts stay as they are."""
@@ -96,7 +98,7 @@ class Template(BaseModel):
     def _harmless(self, text: str) -> str:
         """Return a text that cannot end the place it is put into."""
         for tag in self.fences:
-            text = re.sub(rf"<(\s*/?\s*){tag}(?=[\s>/]|$)", rf"<\1 {tag}", text, flags=re.IGNORECASE)
+            text = re.sub(rf"<(?=\s*/?\s*{tag}(?:[\s>/]|$))", "&lt;", text, flags=re.IGNORECASE)
         if self.table_row:
             text = " ".join(text.splitlines()).replace("|", r"\|")
         return text

@@ -118,6 +118,7 @@ def test_a_refusal_concerns_one_question_only() -> None:
     tally, kept, asked, _ = run(script, 6)
     assert (tally.judged, tally.refused, len(asked)) == (5, 1, 6)
     assert kept["key 3"].refused == "answers 400 (filtered)"
+    assert (kept["key 3"].prompt_tokens, kept["key 3"].completion_tokens) == (0, 0)
 
 
 def test_what_gets_no_answer_is_not_kept() -> None:

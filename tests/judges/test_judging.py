@@ -212,6 +212,22 @@ def test_a_run_judges_at_once_when_it_is_told_who(world: RunOptions) -> None:
     assert outcome.run.manifest["identity"] == evaluate(world).run.manifest["identity"]
 
 
+def test_a_judge_that_goes_down_during_a_run_costs_no_other_score(
+    world: RunOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(world.output.parent / "tasks")
+    with serving(lambda request, number: reply("yes") if number == 1 else Answer("", status=500)) as stub:
+        code = main(
+            ["run", "--model", "echo", "--tasks", "made_qa", "--task-dir", folder, "--data-root", str(world.data_root),
+             "--output-dir", str(world.output), "--run-id", "r", "--judge-model", "stub", "--judge-url", stub.url,
+             "--judge-attempts", "1"]
+        )  # fmt: skip
+    assert code == 3
+    assert "answers 500; 0 of 4 judgements are kept" in capsys.readouterr().err
+    assert metrics(world)["exact_match"]["value"] == 50.0
+    assert metrics(world)["judge_accuracy"]["skipped"] == "no judge"
+
+
 def test_the_judge_must_answer_before_a_model_is_loaded(world: RunOptions, tmp_path: Path) -> None:
     with serving(fair) as stub:
         url = stub.url
