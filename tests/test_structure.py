@@ -61,8 +61,8 @@ APART = {
     ("models", "metrics"), ("models", "benchmarks"), ("metrics", "benchmarks"), ("models", "registry"),
     ("models", "task"), ("metrics", "registry"), ("metrics", "task"), ("benchmarks", "registry"),
     ("benchmarks", "task"), ("benchmarks", "video"), ("features", "registry"), ("features", "task"),
-    ("features", "models"), ("features", "benchmarks"), ("video", "registry"), ("video", "task"), ("judges", "registry"), ("judges", "task"),
-    ("judges", "models"), ("judges", "benchmarks"), ("judges", "video"),
+    ("features", "models"), ("features", "benchmarks"), ("video", "registry"), ("video", "task"),
+    ("judges", "registry"), ("judges", "task"), ("judges", "models"), ("judges", "benchmarks"), ("judges", "video"),
 }  # fmt: skip
 
 
