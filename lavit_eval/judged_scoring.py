@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lavit_eval.judgements import NO_JUDGE, bench_of, judged_protocol, served_by, verdicts_of
+from lavit_eval.judgements import NO_JUDGE, bench_of, judged_protocol, judgements_of, verdict
 from lavit_eval.judges.protocol import Verdict
 from lavit_eval.metrics.judged import Judged
 from lavit_eval.preparation import PreparedTask
@@ -51,12 +51,14 @@ def judge_stored(
     bench = bench_of(run)
     if bench is None or metric.judgement not in bench.templates:
         return FromJudgements(skipped=NO_JUDGE if samples else "no sample was answered")
-    verdicts = verdicts_of(bench, run, prepared.task.task, cases)
+    stored = judgements_of(bench, run, prepared.task.task, cases)
+    verdicts = [None if case is None else verdict(one, case) for one, case in zip(stored, cases, strict=True)]
     judged = metric.measure_judged(samples, texts, verdicts)
     failed = judged.wanted - len(judged.places)
     about = bench.about(metric.judgement)
     partial = f"partial: {failed:,} of {judged.wanted:,} judgements failed"
-    served = served_by(bench, run, prepared.task.task, cases)
+    # The models that answered, by their server's own words.
+    served = sorted({one.served for one in stored if one is not None and one.served})
     return FromJudgements(
         judged=judged if len(judged.places) else None,
         skipped=None if judged.wanted else "nothing was to be judged",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +44,12 @@ class Bench:
     templates: Mapping[str, Mapping[str, JSON]]
     """Judgement -> name, version and content digest of its template."""
 
-    @property
+    @cached_property
     def judge(self) -> str:
         """What stands for the judge alone."""
         return judge_digest(self.identity)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """What stands for the judge and its templates."""
         return digest_json({"judge": dict(self.identity), "templates": {n: dict(t) for n, t in self.templates.items()}})
@@ -82,17 +82,10 @@ def bench_of(run: Run) -> Bench | None:
     return Bench(entry["identity"], entry["templates"])
 
 
-def verdicts_of(bench: Bench, run: Run, task: str, cases: Sequence[Case | None]) -> list[Verdict | None]:
-    """Return what the stored replies say, one entry per case; None where there is no case."""
+def judgements_of(bench: Bench, run: Run, task: str, cases: Sequence[Case | None]) -> list[Judgement | None]:
+    """Return what is stored of each case; None where there is no case, or nothing is stored."""
     stored = _stored(bench.path(run, task))
-    return [None if case is None else verdict(stored.get(bench.key(case)), case) for case in cases]
-
-
-def served_by(bench: Bench, run: Run, task: str, cases: Sequence[Case | None]) -> list[str]:
-    """Return the models that answered, by their server's own words, sorted."""
-    stored = _stored(bench.path(run, task))
-    found = {one.served for case in cases if case is not None and (one := stored.get(bench.key(case))) is not None}
-    return sorted(name for name in found if name)
+    return [None if case is None else stored.get(bench.key(case)) for case in cases]
 
 
 def verdict(judgement: Judgement | None, case: Case) -> Verdict:

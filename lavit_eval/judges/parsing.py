@@ -14,7 +14,8 @@ PARSER_VERSION = 1
 """Rises when the same reply would be read otherwise; judged metrics have it in their protocol."""
 LONGEST = 4000
 """Characters of a reply that are looked at, once what was thought is taken off; no grade needs more."""
-THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+THOUGHT = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
+THOUGHT_ENDS = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 BRACES = re.compile(r"\{[^{}]*\}")
 WORDS = {"yes": True, "no": False, "true": True, "false": False}
 MOST_SCORE = 5.0
@@ -32,11 +33,13 @@ def read(reply: str, reading: Reading) -> Verdict:
     Text in other keys, code fences, a model's thoughts in <think> tags and text around the answer are passed over. Two
     answers that contradict each other are no answer.
     """
-    said = THOUGHT.sub("", reply).strip()
+    said = THOUGHT_ENDS.split(reply)[-1].strip()
     if not said:
         return Verdict(reply, "an empty reply")
     if len(said) > LONGEST:
         return Verdict(reply, "a reply far too long for a grade")
+    if THOUGHT.search(said):
+        return Verdict(reply, "it was still thinking when its reply ended")
     if reading == "option":
         return _option(reply, said)
     if reading == "fraction":

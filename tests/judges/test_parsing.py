@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lavit_eval.judges.parsing import read
 
@@ -35,6 +37,7 @@ def test_every_form_of_yes_is_read(reply: str) -> None:
         ("", "an empty reply"),
         ("  \n", "an empty reply"),
         ("<think>yes, score 4</think>", "an empty reply"),
+        ("<think>Perhaps {'pred': 'yes', 'score': 4}, or", "still thinking"),
         ('{"pred": "yes", "sco', "gives no score"),
         ("yes", "neither yes nor no"),
         ('{"pred": "maybe", "score": 3}', "neither yes nor no"),
@@ -59,6 +62,15 @@ def test_what_says_nothing_is_a_failed_judgement(reply: str, why: str) -> None:
     verdict = read(reply, "yes_no_score")
     assert verdict.failed is not None and why in verdict.failed
     assert verdict.right is None and verdict.score is None and verdict.reply == reply
+
+
+@given(st.text(alphabet=st.sampled_from("{}'\"[]:,.-/0145yesnopredscoreAZ \n<>\\\x00\u2028é*"), max_size=120))
+def test_no_reply_is_too_strange(reply: str) -> None:
+    for reading in ("yes_no_score", "score", "fraction", "option"):
+        verdict = read(reply, reading)  # type: ignore[arg-type]
+        given = (verdict.right, verdict.score, verdict.option)
+        assert (verdict.failed is None) == any(one is not None for one in given)
+        assert verdict.score is None or 0 <= verdict.score <= (1 if reading == "fraction" else 5)
 
 
 def test_code_in_a_reply_is_not_run(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
