@@ -54,6 +54,10 @@ def add_judge_flags(parser: argparse._ActionsContainer) -> None:
         metavar="VARIABLE",
         help="environment variable with the endpoint's key (default OPENAI_API_KEY for api.openai.com, else none)",
     )
+    _add_how(parser)
+
+
+def _add_how(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--judge-concurrency", type=_in_flight, default=16, metavar="N", help="requests in flight (default 16)"
     )
