@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from lavit_eval.errors import UsageError
+from lavit_eval.judge_flags import add_judge, add_judge_flags
 
 EPILOG = """exit codes: 0 fine; 1 a gate failed; 2 bad usage or input; 3 finished, but some samples have no answer;
 4 runs are not comparable; 5 internal error; 130/143 interrupted (repeat the command to go on)"""
@@ -32,6 +33,7 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     _add_run(commands)
     _add_score(commands)
+    add_judge(commands, _add_output, _add_task_dir)
     _add_sweep(commands)
     _add_selfcheck(commands)
     tasks = commands.add_parser("tasks", help="list the tasks and suites")
@@ -73,6 +75,7 @@ def _add_compare(commands: argparse._SubParsersAction[Parser]) -> None:
         "--waive", action="append", default=[], metavar="FIELD", help="compare although this field differs; recorded"
     )
     compared.add_argument("--tasks", metavar="A,B", help="only these (default: all of BASE's)")
+    compared.add_argument("--metric", metavar="M", help="by this metric, in the tasks that have it (default: primary)")
     compared.add_argument(
         "--thresholds", type=Path, metavar="FILE", help="which drop counts, per task (default: the shipped YAML file)"
     )
@@ -215,6 +218,7 @@ def _add_run(commands: argparse._SubParsersAction[Parser]) -> None:
     _add_what(run.add_argument_group("what"))
     _add_how(run.add_argument_group("how"))
     _add_where(run.add_argument_group("where"))
+    add_judge_flags(run.add_argument_group("judge"))
 
 
 def _add_what(what: argparse._ActionsContainer) -> None:

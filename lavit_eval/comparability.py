@@ -89,6 +89,9 @@ class SameProtocol(Rule):
                 yield "scoring_version" if asked else "reader_version", base["protocol"][:8], new["protocol"][:8]
         elif mine.get("protocol") != theirs.get("protocol"):
             found = [(f"recipe.{name}", a, b) for name, a, b in _differing(mine["recipe"], theirs["recipe"])]
+            if not found and _judge(mine) != _judge(theirs):
+                # Said by `SameJudge`.
+                return
             yield from found or [("recipe", str(mine.get("protocol"))[:8], str(theirs.get("protocol"))[:8])]
 
 
@@ -147,7 +150,7 @@ class SameJudge(Rule):
 
     def pairs(self) -> Iterable[tuple[str, JSON, JSON]]:
         """Yield the fields of the judge that differ."""
-        sides = [side.score(self.task).get("details", {}).get("judge") or {} for side in (self.base, self.new)]
+        sides = [_judge(side.score(self.task)) for side in (self.base, self.new)]
         yield from _differing(*({"name": one} if isinstance(one, str) else one for one in sides))
 
 
@@ -180,6 +183,9 @@ class SameCoverage(Rule):
         scored, score = side.task(self.task), side.score(self.task)
         if score.get("incomplete"):
             return f"held back ({score['skipped']})", True
+        judged = (score.get("details") or {}).get("judgements") or {}
+        if judged.get("failed"):
+            return f"{judged['wanted'] - judged['failed']} of {judged['wanted']} judged", True
         return f"{scored['answered']} of {scored['n']}", scored["answered"] < scored["n"]
 
 
@@ -257,6 +263,11 @@ def _at(document: Any, name: str) -> JSON:
         if name.startswith(f"{key}."):
             return _at(document[key], name[len(key) + 1 :])
     return ABSENT
+
+
+def _judge(score: Mapping[str, Any]) -> Mapping[str, JSON] | str:
+    found: Mapping[str, JSON] | str = (score.get("details") or {}).get("judge") or {}
+    return found
 
 
 def _value(score: Mapping[str, Any]) -> str:

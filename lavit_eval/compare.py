@@ -143,6 +143,8 @@ class CompareOptions:
     waive: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     """Only these; all of BASE's where empty."""
+    metric: str | None = None
+    """Compare by this one in the place of the primary metric, in the tasks that have it; the others are left out."""
 
 
 def compare_runs(base: Side, new: Side, options: CompareOptions) -> RunComparison:
@@ -156,6 +158,9 @@ def compare_runs(base: Side, new: Side, options: CompareOptions) -> RunCompariso
     for name in wanted:
         if name not in base.tasks:
             raise UsageError(f"{base.name} has no task {name!r}.{nearest(name, base.tasks)}")
+    if options.metric is not None:
+        base, new = replace(base, by=options.metric), replace(new, by=options.metric)
+        wanted = _having(options.metric, base, wanted)
     shared = [name for name in wanted if name in new.tasks]
     if not shared:
         raise UsageError(f"{base.name} and {new.name} share no task; compare runs of the same tasks.")
@@ -165,6 +170,14 @@ def compare_runs(base: Side, new: Side, options: CompareOptions) -> RunCompariso
     return RunComparison(
         base.label, new.label, tuple(_corrected(judged)), options.waive, absent, added, base.origin, new.origin
     )
+
+
+def _having(metric: str, base: Side, wanted: Sequence[str]) -> tuple[str, ...]:
+    found = tuple(name for name in wanted if metric in base.task(name)["metrics"])
+    if not found:
+        known = sorted({one for name in wanted for one in base.task(name)["metrics"]})
+        raise UsageError(f"No task of {base.name} has the metric {metric!r}.{nearest(metric, known)}")
+    return found
 
 
 def _corrected(judged: Sequence[TaskComparison]) -> list[TaskComparison]:
@@ -227,12 +240,12 @@ def _task(task: str, base: Side, new: Side, options: CompareOptions) -> TaskComp
     broken = [(rule.refuses, sentence) for rule in rules if (sentence := rule.fails()) is not None]
     found = TaskComparison(
         task=task,
-        metric=base.task(task)["primary"],
+        metric=base.metric(task),
         unit=score["unit"],
         higher_is_better=score["higher_is_better"],
         base=score["value"],
         new=other["value"],
-        threshold=options.thresholds.of(task),
+        threshold=_threshold(task, base, options),
         refused=tuple(sentence for refuses, sentence in broken if refuses),
         incomplete=tuple(sentence for refuses, sentence in broken if not refuses),
         differences=tuple(difference for rule in rules for difference in rule.differences()),
@@ -240,8 +253,8 @@ def _task(task: str, base: Side, new: Side, options: CompareOptions) -> TaskComp
     )
     if found.refused:
         return replace(found, untested="not comparable")
-    if new.task(task)["primary"] != found.metric:
-        return replace(found, untested=f"another primary metric: {new.task(task)['primary']}")
+    if new.metric(task) != found.metric:
+        return replace(found, untested=f"another primary metric: {new.metric(task)}")
     if found.base is None or found.new is None:
         return replace(found, untested=f"no value of {found.metric} ({score['skipped'] or other['skipped']})")
     if "left_out" in score["details"] or "left_out" in other["details"]:
@@ -252,6 +265,13 @@ def _task(task: str, base: Side, new: Side, options: CompareOptions) -> TaskComp
     if found.test is None or counts == (found.n, found.n):
         return found
     return replace(found, whole=Whole(score["value"], other["value"], *counts, restricted=True))
+
+
+def _threshold(task: str, base: Side, options: CompareOptions) -> Threshold:
+    """Return the task's threshold; its absolute size is of the primary metric's unit and holds in no other."""
+    found, primary = options.thresholds.of(task), base.task(task)["metrics"][base.task(task)["primary"]]
+    same = base.score(task)["unit"] == primary["unit"]
+    return found if same else found.model_copy(update={"absolute": 0.0})
 
 
 def _sets(found: TaskComparison, score: Mapping[str, Any], other: Mapping[str, Any]) -> TaskComparison:

@@ -21,7 +21,7 @@ def compare(options: argparse.Namespace) -> int:
     base, new = open_side(options.base, options.output_dir), open_side(options.new, options.output_dir)
     check_names(thresholds, sorted({*Catalogue([]).task_files, *base.tasks, *new.tasks}))
     chosen = tuple(name.strip() for name in (options.tasks or "").split(",") if name.strip())
-    found = compare_runs(base, new, CompareOptions(thresholds, tuple(options.waive), chosen))
+    found = compare_runs(base, new, CompareOptions(thresholds, tuple(options.waive), chosen, options.metric))
     failed = failures(found)
     code = exit_code(failed, options.gate)
     if options.json is not None:

@@ -48,6 +48,8 @@ class Side:
     """When the run began (ISO 8601)."""
     hidden: Path | None = None
     """A shipped baseline of the same name that the output folder's hides."""
+    by: str | None = None
+    """The metric that is looked at in the place of the primary one, in the tasks that have it."""
 
     @property
     def label(self) -> str:
@@ -75,10 +77,14 @@ class Side:
         found: Mapping[str, Any] = self.scores["tasks"][name]
         return found
 
-    def score(self, task: str) -> Mapping[str, Any]:
-        """Return the score of a task's primary metric."""
+    def metric(self, task: str) -> str:
+        """Return the metric that a task is compared by: its primary one, unless another was named."""
         scored = self.task(task)
-        found: Mapping[str, Any] = scored["metrics"][scored["primary"]]
+        return self.by if self.by is not None and self.by in scored["metrics"] else str(scored["primary"])
+
+    def score(self, task: str) -> Mapping[str, Any]:
+        """Return the score of the metric that a task is compared by."""
+        found: Mapping[str, Any] = self.task(task)["metrics"][self.metric(task)]
         return found
 
     def kind(self, task: str) -> str:

@@ -51,7 +51,7 @@ class Paired:
 
 def samples_of(records: Sequence[Mapping[str, Any]], metric: str) -> Samples:
     """Return a run's samples as one metric sees them; those that it did not score are left out."""
-    held = [record for record in records if metric in record]
+    held = [record for record in records if "score" in record.get(metric, ())]
     places: dict[str, int] = {}
     clusters: dict[str, str] = {}
     for record in held:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from lavit_eval.errors import UsageError, nearest
 from lavit_eval.open_points import OpenPoint, open_points, protocol_assumptions
-from lavit_eval.published import PublishedNumber, all_published
+from lavit_eval.published import JUDGED_AS, PublishedNumber, all_published
 
 SCHEMA = 1
 Verdict = Literal["reproduced", "differs", "not comparable", "not run"]
@@ -128,6 +128,8 @@ def _measured(
             continue
         score = scored["metrics"].get(claim.metric)
         label = document["model"].get("label") or document["model"]["name"]
+        if score is None and (judged := _other_judge(claim, scored, label)) is not None:
+            return judged
         if score is None:
             others = ", ".join(scored["metrics"])
             return Finding(
@@ -139,6 +141,20 @@ def _measured(
             )
         return _judged(claim, scored, _part(claim, score), label, _under(claim, task, document, documents))
     return None
+
+
+def _other_judge(claim: PublishedNumber, scored: Mapping[str, Any], label: str) -> Finding | None:
+    """Return what our judge says where the number is another judge's; None where nothing was judged."""
+    ours = next((name for name, theirs in JUDGED_AS.items() if theirs == claim.metric), "")
+    score = scored["metrics"].get(ours, {})
+    if score.get("value") is None:
+        return None
+    judge = score.get("details", {}).get("judge", {}).get("model", "another model")
+    bounds = score.get("interval")
+    why = f"judged by {judge}; of the published {claim.published_metric} the judge's version is not known"
+    interval = (float(bounds[0]), float(bounds[1])) if bounds else None
+    left_open = _left_open(claim)
+    return Finding(claim, "not comparable", why, label, score["value"], interval, int(score["n"]), left_open)
 
 
 def _part(claim: PublishedNumber, score: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.evaluate import Outcome, evaluate
 from lavit_eval.files import write_atomic
 from lavit_eval.interruption import Interrupted, Interruption
+from lavit_eval.judging import say_judged
 from lavit_eval.preparation import bytes_per_response
 from lavit_eval.progress import progress_on
 from lavit_eval.prospect import RunOptions, foresee
@@ -114,7 +115,8 @@ def conclude(outcomes: Sequence[Outcome], output: Path, again: str = RETRY) -> i
             "or take what is there: with --allow-partial",
             file=sys.stderr,
         )
-    return 3 if failed or held_back else 0
+    judged = [say_judged(outcome.run, outcome.scores, outcome.unjudged) for outcome in outcomes]
+    return 3 if failed or held_back or not all(judged) else 0
 
 
 def _say_submissions(outcomes: Sequence[Outcome]) -> None:

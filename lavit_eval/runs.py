@@ -116,6 +116,11 @@ class Run:
         """Write the manifest of a new run."""
         write_json(self.folder / "manifest.json", {"schema": SCHEMA, **manifest})
 
+    def add_to_manifest(self, fields: Mapping[str, JSON]) -> None:
+        """Write the manifest with more fields, or other values of them; what identifies the run stays as it is."""
+        self.write_manifest({**{name: value for name, value in self.manifest.items() if name != "schema"}, **fields})
+        self.__dict__.pop("manifest", None)
+
     def write_scores(self, scores: Mapping[str, JSON], under: str | None = None) -> None:
         """Write the scores, atomically; those under another protocol than the tasks' own beside them."""
         path = self.scores_path if under is None else self.folder / f"scores@{under}.json"

@@ -12,6 +12,7 @@ from lavit_eval.errors import UsageError
 from lavit_eval.features.equipment import Equipment
 from lavit_eval.files import write_atomic
 from lavit_eval.journal import Entry, Key, responses_digest
+from lavit_eval.judgements import is_judged
 from lavit_eval.preparation import PreparedTask
 from lavit_eval.progress import Progress, Silence
 from lavit_eval.recipes import needs_features
@@ -90,6 +91,19 @@ def score_task(
     }
 
 
+def answered(prepared: PreparedTask, run: Run) -> list[Scored]:
+    """Return what the metrics of a task get, repeat after repeat (raises UsageError where responses are absent)."""
+    entries, repeats = run.entries(prepared.task.task), int(run.identity["repeats"])
+    keys = [(sample, repeat) for repeat in range(repeats) for sample in prepared.samples]
+    absent = sum((sample.id, repeat) not in entries for sample, repeat in keys)
+    if absent:
+        raise UsageError(
+            f"Run {run.id} has no response to {absent} requests of {prepared.task.task} yet; "
+            "continue it with the command that began it."
+        )
+    return _sorted_out(prepared.task, keys, entries, run)[0]
+
+
 def _sorted_out(
     task: Task, keys: Sequence[tuple[Sample, int]], entries: Mapping[Key, Entry], run: Run
 ) -> tuple[list[Scored], dict[str, int], list[dict[str, JSON]]]:
@@ -158,6 +172,8 @@ def _score(name: str, ground: _Ground, records: list[dict[str, JSON]]) -> Score:
     metric = find("metric", name)()
     if needs_features(metric):
         return _score_of_features(name, metric, ground, records)
+    if is_judged(metric):
+        return _score_of_judgements(name, metric, ground, records)
     why = ground.prepared.skipped_metrics.get(name)
     of_files = hasattr(metric, "measure_files")
     rows = [index for index, one in enumerate(ground.scored) if of_files or one.sample.references]
@@ -227,6 +243,23 @@ def _parts(metric: Any, measured: Measured) -> list[dict[str, JSON]] | None:
     # Without the only sample of a subset the value is undefined: what that sample is worth cannot be said.
     known = [one if math.isfinite(one) else whole for one in without.tolist()]
     return [{"part": count * whole - (count - 1) * one} for one in known] if math.isfinite(whole) else None
+
+
+def _score_of_judgements(name: str, metric: Any, ground: _Ground, records: list[dict[str, JSON]]) -> Score:
+    from lavit_eval.judged_scoring import judge_stored
+
+    samples, texts = [one.sample for one in ground.scored], [one.text for one in ground.scored]
+    found = judge_stored(name, metric, ground.prepared, samples, texts, ground.run)
+    if found.judged is None:
+        score = _without_value(name, metric, found.skipped or "no judgement succeeded")
+    else:
+        score = _of_samples(name, metric, found.judged.measured, found.judged.places, ground, records)
+        answered_share = len(samples) / ground.total
+        score = replace(score, coverage=answered_share * len(found.judged.places) / found.judged.wanted)
+    for place, note in found.notes.items():
+        records[place][name] = dict(note)
+    details = {**score.details, **found.details}
+    return replace(score, labels=found.labels, protocol=found.protocol, details=details)
 
 
 def _score_of_features(name: str, metric: Any, ground: _Ground, records: list[dict[str, JSON]]) -> Score:

@@ -194,10 +194,15 @@ class Task(BaseModel):
         return {**fields, "reader_version": versions[f"benchmark:{self.benchmark}"]}
 
     def scoring(self, versions: Mapping[str, int | str]) -> Mapping[str, JSON]:
-        """Return all that can change the score of given responses: metrics, their versions, treatment of failures."""
+        """Return all that can change the score of given responses: metrics, their versions, treatment of failures.
+
+        Metrics without a version here are those of judges, which change no other score and carry their own protocol.
+        """
         recipes = {name: versions[f"recipe:{name}"] for name in sorted(self.metrics) if f"recipe:{name}" in versions}
         return {
-            "metrics": {name: versions[f"metric:{name}"] for name in sorted(self.metrics)},
+            "metrics": {
+                name: versions[f"metric:{name}"] for name in sorted(self.metrics) if f"metric:{name}" in versions
+            },
             "primary": self.primary,
             "failed_samples": self.failed_samples,
             **({"recipes": recipes} if recipes else {}),

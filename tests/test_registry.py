@@ -68,6 +68,7 @@ def test_task_names_are_the_benchmarks_own() -> None:
         "_image",
         "_test",
         "_testdev",
+        "_judged",
         "_full",
         "_video_ranked",
         "_ranked_letters",

@@ -110,6 +110,14 @@ def test_another_metric_or_split_is_not_compared() -> None:
     assert found.why == "measured exact_match, not accuracy % (GPT-3.5 judge)"
 
 
+def test_our_judge_is_shown_beside_the_published_one_and_is_another() -> None:
+    judged = [one for one in claims("msvd_qa", SUITES) if one.metric == "judge_accuracy_gpt35" and one.target == "main"]
+    score = {"value": 70.0, "interval": [68.0, 72.0], "n": 100, "details": {"judge": {"model": "made-judge"}}}
+    (found,) = reproduce(judged, [document({"exact_match": {}, "judge_accuracy": score}, task="msvd_qa")])
+    assert (found.verdict, found.value, found.interval, found.n) == ("not comparable", 70.0, (68.0, 72.0), 100)
+    assert found.why.startswith("judged by made-judge; of the published accuracy % (GPT-3.5 judge)")
+
+
 def test_what_was_not_run_or_has_no_value_says_so() -> None:
     aimed = claims("ucf101_t2v", SUITES)
     assert {one.verdict for one in reproduce(aimed, [document({"fvd": {}})])} == {"not run"}

@@ -82,6 +82,7 @@ CASES: dict[str, tuple[Callable[[Path], object], str, int, str, Mapping[str, flo
         {"vqa_accuracy_lavit_two_stages": 100.0},
     ),
     "mmbench": (write_mmbench, "mmbench", 5, "A", {"circular_accuracy": 0.0, "accuracy": 40.0}),
+    "mmbench_judged": (write_mmbench, "mmbench", 5, "A", {"circular_accuracy": 0.0, "accuracy": 40.0}),
     "mmbench_20230712": (
         lambda folder: write_table(folder / "mmbench_dev_20230712.tsv", mmbench_rows(pointers=True)),
         "mmbench",
@@ -105,7 +106,7 @@ CASES: dict[str, tuple[Callable[[Path], object], str, int, str, Mapping[str, flo
         "C",
         {"ranked_accuracy": 50.0, "ranked_accuracy_summed": 50.0},
     ),
-    "mmvet": (write_mmvet, "mm-vet", 2, "Twelve", {"exact_match": 50.0}),
+    "mmvet": (write_mmvet, "mm-vet", 2, "Twelve", {"exact_match": 50.0, "exact_match_verbatim": 0.0}),
 }
 
 

@@ -51,6 +51,7 @@ from lavit_eval.video.lossless import write_lossless
 from tests.metrics.captions import TEXTS, samples, total
 from tests.metrics.choices import choice_set, mme_set, pope_set, ranked_set, stage_set
 from tests.metrics.rows import normal, rows
+from tests.metrics.test_judged import JUDGED_KNOWN
 from tests.metrics.test_video_qa_versions import VIDEO_METRICS
 
 ANSWERS = ["Yes.", "two dogs", "it is a T-shirt, 1,000", "", "a man", "6:30", "isnt", "dog's", "Im", "5...", "(cat)"]
@@ -156,7 +157,8 @@ def test_the_version_belongs_to_the_output_of_features(kind: type[FeatureMetric]
 
 
 def test_every_metric_is_watched() -> None:
-    watched = {f"{kind.__module__}:{kind.__name__}" for kind in (*KNOWN, *VIDEO_METRICS, *FILE_KNOWN, *FEATURE_KNOWN)}
+    every = (*KNOWN, *VIDEO_METRICS, *FILE_KNOWN, *FEATURE_KNOWN, *JUDGED_KNOWN)
+    watched = {f"{kind.__module__}:{kind.__name__}" for kind in every}
     assert set(BUILT_IN["metric"].values()) <= watched
 
 
