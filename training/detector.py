@@ -6,7 +6,6 @@ It works on frames of any size; places are measured in pixels of the world, so t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,20 +84,17 @@ def _judge_one(frames: Frames, color: str, ways: tuple[str, ...]) -> Verdict:
 def _place(frame: Frames, color: str) -> tuple[float, float] | None:
     """Return the centre (x, y), in pixels of the world, of the largest shape of a colour; None if there is none."""
     height, width = frame.shape[:2]
-    parts, count = ndimage.label(color_mask(frame, color))
-    found = [part for part in _shapes(parts, count) if AREA[0] <= part.sum() / part.size <= AREA[1]]
-    if not found:
-        return None
-    rows, columns = np.nonzero(max(found, key=lambda part: int(part.sum())))
-    return (columns.mean() + 0.5) * WIDTH / width, (rows.mean() + 0.5) * HEIGHT / height
-
-
-def _shapes(parts: NDArray[np.int32], count: int) -> Iterator[Bools]:
-    """Yield the parts that fill enough of their boxes."""
-    for number, box in enumerate(ndimage.find_objects(parts, count), start=1):
-        part: Bools = parts == number
-        if part[box].mean() >= FILLED:
-            yield part
+    parts, _ = ndimage.label(color_mask(frame, color))
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    for number in np.argsort(-sizes, kind="stable"):
+        if not AREA[0] <= sizes[number] / parts.size <= AREA[1]:
+            continue
+        rows, columns = np.nonzero(parts == number)
+        box = (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+        if sizes[number] / box >= FILLED:
+            return (columns.mean() + 0.5) * WIDTH / width, (rows.mean() + 0.5) * HEIGHT / height
+    return None
 
 
 def color_mask(frame: Frames, color: str) -> Bools:

@@ -76,6 +76,17 @@ class KeyframeStage(nn.Module):
         return loss, {"high": _share(found, noise, sigma.flatten() > 2)}
 
 
+def task_of(clean: Tensor, noise: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what the video UNet is given of noised latents, and what it must answer: the scheduler's v_prediction."""
+    noised, size = clean + sigma * noise, (sigma**2 + 1).sqrt()
+    return noised / size, (noised / size**2 - clean) * size / sigma
+
+
+def clock(sigma: Tensor) -> Tensor:
+    """Return the timestep by which the scheduler tells the video UNet how much noise there is."""
+    return 0.25 * sigma.log()
+
+
 def _share(found: Tensor, wanted: Tensor, rows: Tensor) -> float:
     """Return the mean squared error of some rows, 0 if there are none."""
     return float(F.mse_loss(found[rows], wanted[rows]).detach()) if bool(rows.any()) else 0.0
@@ -123,12 +134,9 @@ class FilmStage(nn.Module):
         states = self.encoder.encode_motion(motion) * given[..., 0]
         sigma = self._sigma(batch, generator).to(device).view(-1, 1, 1, 1, 1)
         noise = torch.randn(clean.shape, generator=generator).to(device)
-        noised = clean + sigma * noise
-        size = (sigma**2 + 1).sqrt()
         told = torch.tensor([[FPS, BUCKET, AUGMENTATION]], dtype=clean.dtype, device=device).expand(batch, -1)
-        found = self.unet(torch.cat((noised / size, channels), 2), 0.25 * sigma.flatten().log(), states, told).sample
-        # What the scheduler's v_prediction undoes: clean = noised / size^2 - sigma / size * found.
-        wanted = (noised / size**2 - clean) * size / sigma
+        noised, wanted = task_of(clean, noise, sigma)
+        found = self.unet(torch.cat((noised, channels), 2), clock(sigma.flatten()), states, told).sample
         return F.mse_loss(found, wanted), {"high": _share(found, wanted, sigma.flatten() > 2)}
 
     @staticmethod

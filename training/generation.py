@@ -189,7 +189,7 @@ class _Parts:
 
     @torch.no_grad()
     def _spread(self, part: nn.Module) -> None:
-        """Draw the tables of positions and queries: as zeros, which they begin with, every query is like every other."""
+        """Draw the tables of positions and queries: as zeros, which they begin with, all queries would be alike."""
         for name, value in part.named_parameters():
             if name.rsplit(".", 1)[-1] in TABLES:
                 value.copy_(0.3 * self.making.new(name, _drawing(value.shape)).drawn)

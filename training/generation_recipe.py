@@ -68,15 +68,15 @@ NETWORKS = _networks()
 class GenerationRecipe:
     """A whole training of the generating half; a stage of no steps is left out, and its parts stay as they were."""
 
-    data: Recipe = replace(FULL, films=960)
+    data: Recipe
     """What is shown, and the seed of everything."""
-    codes: Stage = Stage(steps=2000, batch=32, rate=1e-3, save_every=500)
-    motion: Stage = Stage(steps=1500, batch=32, rate=2e-3, save_every=500)
-    image_vae: Stage = Stage(steps=4000, batch=32, rate=2e-3, save_every=500)
-    video_vae: Stage = Stage(steps=3000, batch=8, rate=2e-3, save_every=500)
-    keyframe: Stage = Stage(steps=8000, batch=64, rate=1e-3, save_every=500)
-    film: Stage = Stage(steps=8000, batch=16, rate=1e-3, save_every=500)
-    writer: Stage = Stage(steps=4000, batch=32, rate=2e-3, save_every=500)
+    codes: Stage
+    motion: Stage
+    image_vae: Stage
+    video_vae: Stage
+    keyframe: Stage
+    film: Stage
+    writer: Stage
     draws: int = 4
     """Patch selections of each picture that are kept; every other one is of the mirrored picture."""
     early: float = 0.02
@@ -115,7 +115,17 @@ class GenerationRecipe:
 
 STAGES = ("codes", "motion", "image_vae", "video_vae", "keyframe", "film", "writer")
 """In the order in which they are trained."""
-FULL_GENERATION = GenerationRecipe()
+FULL_GENERATION = GenerationRecipe(
+    data=replace(FULL, films=960),
+    codes=Stage(steps=2000, batch=32, rate=1e-3, save_every=500),
+    motion=Stage(steps=1500, batch=32, rate=2e-3, save_every=500),
+    image_vae=Stage(steps=4000, batch=32, rate=2e-3, save_every=500),
+    video_vae=Stage(steps=3000, batch=8, rate=2e-3, save_every=500),
+    keyframe=Stage(steps=8000, batch=64, rate=1e-3, save_every=500),
+    film=Stage(steps=8000, batch=16, rate=1e-3, save_every=500),
+    writer=Stage(steps=4000, batch=32, rate=2e-3, save_every=500),
+)
+"""Not tried on a GPU yet: the numbers of steps are estimates."""
 BRIEF_GENERATION = GenerationRecipe(
     data=BRIEF,
     codes=Stage(4, 4, 1e-3, 2),
