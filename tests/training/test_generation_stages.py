@@ -1,4 +1,4 @@
-"""Every stage of the generating half takes steps, goes on to the same bytes, learns, and speaks its scheduler's tongue."""
+"""Every stage of the generating half goes on to the same bytes, learns, and asks what its scheduler asks."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def built(name: str, folder: Path, reel: Reel) -> tuple[nn.Module, Step]:
         [torch.randn(2, 2, 24, 8, 8, generator=draw)] * 2,
         [torch.randn(2, 2, 24, 8, 8, generator=draw)] * 2,
     )
-    drawings = Drawings(torch.randn(2, 3, 4, 8, 8, generator=draw), library(reel.scenes).visual, torch.randn(256, 8))
+    drawings = Drawings(
+        torch.randn(2, 3, 4, 8, 8, generator=draw), library(reel.scenes).visual, torch.randn(256, 8, generator=draw)
+    )
     video_vae = new("video vae", lambda: AutoencoderKLTemporalDecoder.from_config(dict(NETWORKS.video_vae)))
     if name == "codes":
         codes, pictures = CodesStage(core.visual_tokenizer), Pictures(reel.footage)
@@ -134,7 +136,7 @@ def losses(work: Step, module: nn.Module, steps: int, rate: float) -> list[float
 
 @pytest.mark.parametrize(
     ("name", "steps", "rate", "share"),
-    [("image_vae", 30, 3e-3, 0.6), ("keyframe", 60, 3e-3, 0.6), ("writer", 30, 3e-3, 0.6), ("motion", 12, 4e-3, 0.9)],
+    [("image_vae", 30, 3e-3, 0.6), ("keyframe", 40, 3e-3, 0.7), ("writer", 20, 3e-3, 0.7)],
 )
 def test_the_loss_on_one_batch_falls(
     name: str, steps: int, rate: float, share: float, tmp_path: Path, reel: Reel
