@@ -67,12 +67,10 @@ def _loss(found: Tensor, pixels: Tensor, divergence: Tensor) -> tuple[Tensor, Ma
     weights = 1 + SHAPES * (apart - GROUND).clamp(min=0)
     miss = ((found - pixels).pow(2).mean(1, keepdim=True) * weights).sum() / weights.sum()
     off = F.mse_loss(found.detach(), pixels).clamp(min=1e-8)
-    shown = apart.expand_as(pixels) > 2 * GROUND
-    facts = {
-        "shapes": float((found.detach() - pixels)[shown].abs().mean()) if bool(shown.any()) else 0.0,
-        "psnr": float(10 * torch.log10(4 / off)),
-        "divergence": float(divergence.detach()),
-    }
+    shown = (apart > 2 * GROUND).expand_as(pixels)
+    facts = {"psnr": float(10 * torch.log10(4 / off)), "divergence": float(divergence.detach())}
+    if bool(shown.any()):
+        facts["shapes"] = float((found.detach() - pixels)[shown].abs().mean())
     return miss + DIVERGENCE * divergence, facts
 
 
