@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from lavit_eval.demo.drawing import draw_frames
-from lavit_eval.demo.events import draw_film, plot_of
+from lavit_eval.demo.events import PLOTS, draw_film, plot_of
 from lavit_eval.demo.language import captions
 from lavit_eval.demo.world import Scene
 from lavit_eval.models.video_lavit.frames import resize_frames
@@ -47,7 +47,7 @@ def test_real_clips_show_what_every_caption_of_theirs_asks(films: list[tuple[Sce
         if not (verdict := judge(clip, asked(text))).way or not verdict.shape
     ]
     assert missed == []
-    assert {plot_of(scene) for scene, _ in films} == {"straight", "turn", "pan"}
+    assert {plot_of(scene) for scene, _ in films} == set(PLOTS)
 
 
 def test_clips_that_run_backwards_never_go_the_asked_way(films: list[tuple[Scene, Frames]]) -> None:

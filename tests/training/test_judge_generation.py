@@ -29,7 +29,7 @@ def write_run(folder: Path, fvd: float, backwards: bool = False) -> Path:
     write_json(folder / "scores.json", {"schema": SCHEMA, "demo": True, "seed": 0, **scored})
     made = [Response("lost", 0, "failed", error="no")]
     for index in (0, 2):
-        scene = draw_film(5, "detector", index)
+        scene = draw_film(5, "judged", index, ("straight",))
         frames, place = clip_of(scene), f"tasks/{TASK}/media/{index}.mkv"
         write_lossless(folder / place, np.ascontiguousarray(frames[::-1] if backwards else frames), 6)
         text = canonical_json({"prompt": captions(scene)[0], "seed": 0})
