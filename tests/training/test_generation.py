@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from lavit_eval.cli import main
-from lavit_eval.demo.layouts import write_msrvtt, write_msrvtt_qa
+from lavit_eval.models.video_lavit.arguments import Arguments
 from lavit_eval.models.video_lavit.generation_loading import READERS, read_part
-from lavit_eval.runs import Run
-from lavit_eval.video.lossless import read_frames
+from lavit_eval.models.video_lavit.maker import Maker
+from lavit_eval.models.video_lavit.parts import Parts
+from lavit_eval.registry import Catalogue
+from tests.models.video_lavit.making import order, pixels
 from training.generation import FOLDER, POINTS, train_generation
 from training.generation_recipe import BRIEF_GENERATION, STAGES
-from training.judge_generation import TASK, judged
+from training.judge_generation import TASK
 from training.train import main as train
 
 TASKS = Path(__file__).resolve().parents[2] / "training" / "tasks"
@@ -60,19 +62,15 @@ def test_every_part_of_every_checkpoint_can_be_loaded(trained: Path) -> None:
 
 @pytest.mark.slow
 def test_a_checkpoint_makes_videos_by_the_real_path(trained: Path, tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    write_msrvtt_qa(data, 0, 8)
-    write_msrvtt(data, 0, 8)
-    arguments = ["run", "--model", "video-lavit", "--checkpoint", str(trained / "checkpoints" / "final")]
-    arguments += ["--data-root", str(data), "--output-dir", str(tmp_path), "--device", "cpu", "--dtype", "float32"]
-    assert main([*arguments, "--tasks", "msrvtt_t2v_demo", "--run-id", "demo"]) == 0
-    more = ["--tasks", TASK, "--task-dir", str(TASKS), "--limit", "2", "--run-id", "judged"]
-    assert main([*arguments, *more]) in (0, 3)
-    run = Run(tmp_path / "runs" / "judged")
-    clips = [read_frames(run.folder / str(entry.response.medium)) for entry in run.entries(TASK).values()]
-    assert [clip.shape for clip in clips] == [(24, 64, 64, 3)] * 2
-    row = judged(run)
-    assert (row.videos, row.unmade) == (2, 0)
+    root, text = trained / "checkpoints" / "final", "a red square moves to the left"
+    maker = Maker(root, Parts(root, torch.device("cpu"), torch.float32), Arguments.parse({}))
+    for name, task in (("demo", Catalogue().task("msrvtt_t2v_demo")), ("judged", Catalogue([TASKS]).task(TASK))):
+        assert isinstance(task.generation, dict)
+        request = order(tmp_path, name, "generate_video", text, **task.generation)
+        (response,) = maker.respond([request])
+        assert (response.outcome, response.error) == ("answered", None)
+        assert pixels(tmp_path, response).shape == (24, 64, 64, 3)
+        assert json.loads(str(response.text))["prompt"] == text
 
 
 @pytest.mark.parametrize(
