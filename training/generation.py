@@ -210,7 +210,8 @@ class _Parts:
         video_scale = self._train_films(tokens)
         if making.reaches("writer"):
             writer = self._train_writer(tokens)
-            self._write(writer, image_scale, video_scale)
+            if making.pause is None:
+                self._write(writer, image_scale, video_scale)
 
     def _tokens(self) -> Tokens:
         core, making = self.model.model, self.making
