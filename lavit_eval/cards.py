@@ -103,6 +103,8 @@ class Card(_Strict):
 
     card: Name
     title: str
+    medium: Literal["image", "video"]
+    """What is asked about, described, begun from or compared with."""
     about: str
     files: tuple[DataFile, ...] = Field(min_length=1)
     archives: tuple[Archive, ...] = Field(min_length=1)

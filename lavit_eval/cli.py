@@ -95,7 +95,7 @@ def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
     if options.command == "tasks":
         from lavit_eval.listing import list_tasks
 
-        return list_tasks(options.task_dir)
+        return list_tasks(options.task_dir, options.names, options.json)
     if options.command == "weights":
         return _dispatch_weights(options)
     if options.command == "checkpoint":
@@ -125,6 +125,10 @@ def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
 
         command: Callable[[argparse.Namespace], int] = getattr(compare_commands, options.command)
         return command(options)
+    if options.command == "data":
+        from lavit_eval import data_commands
+
+        return data_commands.check(options) if options.action == "check" else data_commands.prepare(options)
     if options.command == "report":
         from lavit_eval.report_command import report
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
+from lavit_eval.data_arguments import SOURCE_HELP, add_data
 from lavit_eval.errors import UsageError
 
 EPILOG = """exit codes: 0 fine; 1 a gate failed; 2 bad usage or input; 3 finished, but some samples have no answer;
@@ -34,8 +35,11 @@ def build_parser() -> Parser:
     _add_score(commands)
     _add_sweep(commands)
     _add_selfcheck(commands)
-    tasks = commands.add_parser("tasks", help="list the tasks and suites")
+    tasks = commands.add_parser("tasks", help="list the tasks and suites, or say all of some: data, licence, prompt")
+    tasks.add_argument("names", nargs="*", metavar="TASK", help="print the page of each (default: list all)")
+    tasks.add_argument("--json", action="store_true", help="print JSON for machines")
     _add_task_dir(tasks)
+    add_data(commands, _add_task_dir, _add_output)
     board = commands.add_parser("leaderboard", help="write and print the table over finished runs")
     board.add_argument(
         "runs", nargs="*", type=Path, metavar="RUN", help="run folders (default: all under the output folder)"
@@ -216,6 +220,7 @@ def _add_what(what: argparse._ActionsContainer) -> None:
     what.add_argument(
         "--data-root", type=Path, metavar="DIR", help="folder of the benchmarks (default $LAVIT_EVAL_DATA or data)"
     )
+    what.add_argument("--source", choices=["local", "hub"], default="local", help=SOURCE_HELP)
     what.add_argument(
         "--limit", type=_positive, metavar="N", help="only the first N samples of each task; the score is labelled"
     )

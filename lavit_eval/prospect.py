@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lavit_eval.features.equipment import Equipment
+from lavit_eval.hub.copies import HubCopy
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.plan import TaskPlan, VisualNoise
 from lavit_eval.preparation import PreparedTask, check_capabilities, disk_problem, model_digest, plan_tasks, prepare
@@ -45,6 +46,8 @@ class RunOptions:
     demo: bool = False
     counts: Mapping[str, int] = field(default_factory=dict)
     """Task -> sample count of made data, in the place of the official one."""
+    copies: Mapping[str, HubCopy] = field(default_factory=dict)
+    """Task -> its data from the hub, which stand in for the data root."""
     threads: int = field(
         default_factory=lambda: (
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -86,8 +89,9 @@ def foresee(options: RunOptions) -> Prospect:
     problems = check_capabilities(options.model, model_class, options.tasks)
     model_problems = list(model_class.preflight(options.model_options))
     model_identity = {} if model_problems else dict(model_class.identify(options.model_options))
+    roots = {name: copy.root for name, copy in options.copies.items()}
     prepared, data_problems = prepare(
-        options.tasks, options.data_root, options.limit, options.counts, options.allow_missing, options.equipment
+        options.tasks, options.data_root, options.limit, options.counts, options.allow_missing, options.equipment, roots
     )
     batch_size = options.batch_size or int(getattr(model_class, "default_batch_size", DEFAULT_BATCH_SIZE))
     if not model_problems and hasattr(model_class, "check_samples"):
