@@ -84,6 +84,9 @@ def unpack(archive: Path, folder: Path, told: Told = lambda _: None) -> Unpacked
         except UsageError:
             shutil.rmtree(hidden, ignore_errors=True)
             raise
+        except _BROKEN as error:
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise _damaged(archive, error) from error
         except OSError as error:
             raise UsageError(
                 f"{folder}: {archive.name} cannot be unpacked ({error.strerror}); free disk space or mend the folder's "
@@ -321,10 +324,14 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
             with tarfile.open(archive, "r:*") as tape:
                 yield tape
     except _BROKEN as error:
-        raise UsageError(
-            f"{archive} cannot be unpacked ({' '.join(str(error).split())[:100]}): it is cut off, damaged, or no zip "
-            "or tar archive; download it again"
-        ) from error
+        raise _damaged(archive, error) from error
+
+
+def _damaged(archive: Path, error: Exception) -> UsageError:
+    return UsageError(
+        f"{archive} cannot be unpacked ({' '.join(str(error).split())[:100]}): it is cut off, damaged, or no zip or "
+        "tar archive; download it again"
+    )
 
 
 @contextmanager

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lavit_eval.command_line import Parser, build_parser
+from lavit_eval.command_line import build_parser
 from lavit_eval.errors import UsageError
+from lavit_eval.parsers import Parser
 
 
 class Crash:

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import NoReturn
 
 from lavit_eval.data_arguments import SOURCE_HELP, add_data
-from lavit_eval.errors import UsageError
+from lavit_eval.parsers import Parser
 
 EPILOG = """exit codes: 0 fine; 1 a gate failed; 2 bad usage or input; 3 finished, but some samples have no answer;
 4 runs are not comparable; 5 internal error; 130/143 interrupted (repeat the command to go on)"""
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence and leaves with exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Report bad usage."""
-        raise UsageError(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help")
 
 
 def build_parser() -> Parser:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lavit_eval.parsers import WordsAnywhere
+
 SOURCE_HELP = "where the data come from: the data root (default), or the hub ids of the tasks, written into the cache"
 Adds = Callable[[Any], None]
 
@@ -14,8 +16,9 @@ Adds = Callable[[Any], None]
 def add_data(commands: argparse._SubParsersAction[Any], add_task_dir: Adds, add_output: Adds) -> None:
     """Add `data check` and `data prepare`."""
     data = commands.add_parser("data", help="check a task's data, or unpack its official archives")
-    kinds = data.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=type(data))
+    kinds = data.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=WordsAnywhere)
     check = kinds.add_parser("check", help="counts, ids and digests as they should be? does every medium open?")
+    check.words = ("tasks", str)
     check.add_argument("tasks", nargs="+", metavar="TASK")
     check.add_argument("--quick", action="store_true", help="look for the media without opening them")
     check.add_argument(
@@ -31,6 +34,7 @@ def add_data(commands: argparse._SubParsersAction[Any], add_task_dir: Adds, add_
     prepare = kinds.add_parser(
         "prepare", help="unpack official archives into the layout that the readers expect; downloads nothing"
     )
+    prepare.words = ("archives", Path)
     prepare.add_argument("task", metavar="TASK")
     prepare.add_argument(
         "archives",

@@ -107,7 +107,8 @@ def commands_of(task: Task, card: Card | None) -> list[str]:
     packed = [archive.name for archive in card.archives_of(task.split) if archive.into] if card is not None else []
     asked = f"--tasks {task.task}"
     model = "--model video-lavit --checkpoint DIR"
-    found = [f"lavit-eval data prepare {task.task} --data-root {ROOT} {' '.join(map(_quoted, packed))}".rstrip()]
+    files = " ".join(map(_quoted, packed))
+    found = [f"lavit-eval data prepare {task.task} {files} --data-root {ROOT}"] if files else []
     found.append(f"lavit-eval data check {task.task} --data-root {ROOT}")
     found.append(f"lavit-eval run {model} {asked} --data-root {ROOT}")
     if task.hub is not None:

@@ -20,6 +20,7 @@ FLOORS = [
         "listing",
         "checkpoints",
         "command_line",
+        "parsers",
         "weight_commands",
         "compare_commands",
         "report_command",

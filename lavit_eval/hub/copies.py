@@ -16,7 +16,7 @@ from lavit_eval.errors import UsageError
 from lavit_eval.files import write_json
 from lavit_eval.hub.folder import Folder
 from lavit_eval.hub.layouts import Layout, layout_of
-from lavit_eval.hub.rows import NotThere, Origin, locate, no_source, rows_of
+from lavit_eval.hub.rows import NotThere, Origin, Row, locate, no_source, rows_of
 from lavit_eval.registry import find
 from lavit_eval.sample import JSON
 from lavit_eval.task import HubSource, Task
@@ -93,8 +93,18 @@ def _written(task: Task, hub: HubSource, layout: Layout, origin: Origin) -> Path
 
 
 def _write(task: Task, hub: HubSource, layout: Layout, origin: Origin, folder: Path) -> None:
-    rows = rows_of(origin, hub.config, hub.split, layout.columns)
-    images = rows_of(origin, hub.images, hub.split, layout.image_columns) if hub.images else iter(())
+    apart = folder.with_name(f".{folder.name}.rows")
+    try:
+        rows = rows_of(origin, hub.config, hub.split, layout.columns, apart)
+        images = rows_of(origin, hub.images, hub.split, layout.image_columns, apart) if hub.images else iter(())
+        _fill(task, hub, layout, origin, folder, rows, images)
+    finally:
+        shutil.rmtree(apart, ignore_errors=True)
+
+
+def _fill(
+    task: Task, hub: HubSource, layout: Layout, origin: Origin, folder: Path, rows: Iterator[Row], images: Iterator[Row]
+) -> None:
     where = f"{task.task}, {origin.id} at {origin.commit}"
     half = folder.with_name(f".{folder.name}.half")
     shutil.rmtree(half, ignore_errors=True)

@@ -58,23 +58,59 @@ def offline() -> bool:
     return any(os.environ.get(name, "").lower() in truths for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"))
 
 
-def rows_of(origin: Origin, config: str | None, split: str, columns: Sequence[str]) -> Iterator[Row]:
+def rows_of(origin: Origin, config: str | None, split: str, columns: Sequence[str], apart: Path) -> Iterator[Row]:
     """Return the rows of a split, images as {"bytes", "path"} and never decoded.
+
+    Args:
+        origin: The data set.
+        config: Its configuration; None for the only one.
+        split: The hub's name of the split; the files of no other are fetched.
+        columns: Which must be there.
+        apart: A folder for the tables that `datasets` makes of the files, to be removed after use: its own cache tells
+            local folders apart by their names alone. The fetched files themselves are in the hub's cache.
 
     Raises NotThere at once when there is no such data set, configuration, split or column; loading scripts are refused.
     """
     import datasets
 
     datasets.disable_progress_bars()
-    revision = None if Path(origin.id).is_dir() else origin.commit
+    place, revision = _place(origin)
     try:
-        loaded = datasets.load_dataset(origin.id, config, split=split, revision=revision)
+        builder = datasets.load_dataset_builder(place, config, revision=revision, cache_dir=str(apart))
+        files = {str(name): paths for name, paths in (builder.config.data_files or {}).items()}
+        if split not in files:
+            raise NotThere(f"it has no split {split!r}, only {', '.join(files) or 'none'}")
+        # The files of one split alone: `load_dataset` would fetch those of all.
+        builder.config.data_files = datasets.data_files.DataFilesDict({split: files[split]})
+        builder.download_and_prepare(verification_mode="no_checks")
+        loaded = builder.as_dataset(split=split)
+    except NotThere:
+        raise
     except Exception as error:
         raise NotThere(_why(error, None)) from error
     lacking = [column for column in columns if column not in loaded.column_names]
     if lacking:
         raise NotThere(f"it has no column {lacking[0]!r}, only {', '.join(loaded.column_names)}")
     return _iterated(loaded)
+
+
+def _place(origin: Origin) -> tuple[str, str | None]:
+    """Return what is loaded, and at which revision: a folder, the snapshot in the hub's cache, or an id."""
+    if Path(origin.id).is_dir():
+        return origin.id, None
+    if offline():
+        snapshot = _cache_of(origin.id) / "snapshots" / origin.commit
+        if not snapshot.is_dir():
+            raise NotThere("not in the cache at this commit, and the hub is switched off (HF_HUB_OFFLINE)")
+        return str(snapshot), None
+    return origin.id, origin.commit
+
+
+def _cache_of(identity: str) -> Path:
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    return Path(constants.HF_HUB_CACHE) / str(repo_folder_name(repo_id=identity, repo_type="dataset"))
 
 
 def _iterated(loaded: Any) -> Iterator[Row]:
@@ -93,12 +129,8 @@ def _folder(folder: Path, identity: str) -> Origin:
 def _cached_commit(identity: str, revision: str | None) -> str:
     if revision is not None and _COMMIT.fullmatch(revision):
         return revision
-    from huggingface_hub import constants
-    from huggingface_hub.file_download import repo_folder_name
-
-    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=identity, repo_type="dataset")
     try:
-        return str((folder / "refs" / (revision or "main")).read_text().strip())
+        return str((_cache_of(identity) / "refs" / (revision or "main")).read_text().strip())
     except OSError:
         raise NotThere("not in the cache, and the hub is switched off (HF_HUB_OFFLINE)") from None
 
