@@ -14,7 +14,7 @@ from lavit_eval.cards import CERTAIN, Card, Count, FileDigest, card_of
 from lavit_eval.digests import cached_digest
 from lavit_eval.errors import MediumError, UsageError
 from lavit_eval.missing_media import CaseHints
-from lavit_eval.preparation import count_problems, media_places, read_samples
+from lavit_eval.preparation import count_problems, read_samples
 from lavit_eval.progress import Progress, Silence
 from lavit_eval.provenance import file_size
 from lavit_eval.sample import Medium, Sample
@@ -161,8 +161,8 @@ def _md5(path: Path) -> str:
 
 
 def _check_media(found: Findings, samples: Sequence[Sample], how: Thoroughness, progress: Progress) -> None:
-    places = media_places(samples)
-    kinds = {medium.path: medium for sample in samples for medium in (*sample.media, *sample.targets)}
+    media = {medium.name: medium for sample in samples for medium in (*sample.media, *sample.targets)}
+    places = {name: medium.path for name, medium in media.items()}
     missing = [path for path in places.values() if not file_size(path)]
     hints = CaseHints()
     lines = [_missing_line(path, hints) for path in missing]
@@ -181,7 +181,7 @@ def _check_media(found: Findings, samples: Sequence[Sample], how: Thoroughness, 
         found.facts.append("media were not opened (--quick)")
         return
     absent = set(missing)
-    present = [kinds[path] for path in dict.fromkeys(places.values()) if path not in absent]
+    present = list({medium.path: medium for medium in media.values() if medium.path not in absent}.values())
     progress.begin(f"{found.task.task}: opening", len(present), 0, "media")
     broken = []
     for reason in _in_parallel(opening_fault, present, how.threads):

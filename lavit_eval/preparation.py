@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lavit_eval.benchmarks.annotations import uncollected
 from lavit_eval.benchmarks.protocol import Found
 from lavit_eval.digests import digest_json
 from lavit_eval.errors import UsageError
@@ -116,7 +117,8 @@ def read_samples(task: Task, root: Path) -> Found:
         raise UsageError(
             f"the reader {task.benchmark} has no option {unknown[0]!r}; remove it from the task's options."
         )
-    found: Found = reader.read(root, task.split, **task.options)
+    with uncollected():
+        found: Found = reader.read(root, task.split, **task.options)
     return found
 
 

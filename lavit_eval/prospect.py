@@ -12,7 +12,15 @@ from lavit_eval.features.equipment import Equipment
 from lavit_eval.hub.copies import HubCopy
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.plan import TaskPlan, VisualNoise
-from lavit_eval.preparation import PreparedTask, check_capabilities, disk_problem, model_digest, plan_tasks, prepare
+from lavit_eval.preparation import (
+    PreparedTask,
+    check_capabilities,
+    disk_problem,
+    media_places,
+    model_digest,
+    plan_tasks,
+    prepare,
+)
 from lavit_eval.registry import find
 from lavit_eval.sample import JSON, RequestKind
 from lavit_eval.task import Task
@@ -73,12 +81,22 @@ class Prospect:
 
     @property
     def warnings(self) -> list[str]:
-        """Metrics that will be skipped, one sentence per reason."""
+        """What makes a score less than it could be: metrics that will be skipped, media that are missing."""
         reasons: dict[str, list[str]] = {}
         for each in self.prepared:
             for metric, why in each.skipped_metrics.items():
                 reasons.setdefault(why, []).append(f"{each.task.task}/{metric}")
-        return [f"Will be skipped ({why}): {', '.join(metrics)}" for why, metrics in reasons.items()]
+        skipped = [f"Will be skipped ({why}): {', '.join(metrics)}" for why, metrics in reasons.items()]
+        return [*skipped, *filter(None, map(self._lacking, self.prepared))]
+
+    def _lacking(self, each: PreparedTask) -> str | None:
+        if not each.missing or not getattr(self.model_class, "reads_media", True):
+            return None
+        total = len(media_places(each.samples))
+        return (
+            f"{each.task.task}: {total - len(each.missing):,} of {total:,} media are there; the samples of the others "
+            "fail and the score is labelled partial"
+        )
 
 
 def foresee(options: RunOptions) -> Prospect:
