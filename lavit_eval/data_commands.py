@@ -36,7 +36,7 @@ def check(options: argparse.Namespace) -> int:
     codes = []
     for number, task in enumerate(tasks):
         own = copies[task.task].root if task.task in copies else root
-        found = check_task(task, own, how, progress_on())
+        found = check_task(task, own, how, progress_on(), rewritten=task.task in copies)
         print("\n" * bool(number), end="")
         _print_findings(found, own, options.output_dir)
         codes.append(found.exit_code)

@@ -53,11 +53,6 @@ class TgifQaFrame:
 def read_rows(path: Path) -> list[Record]:
     """Return the rows; quotes and commas are parts of the text (raises UsageError with the line)."""
     lines = read_text(path).split("\n")
-    if tuple(lines[0].split(",")) == COLUMNS:
-        raise UsageError(
-            f"{path}, line 1 is separated by commas: the official file is separated by tabs in spite of its name; get "
-            f"it from {SOURCE.url}"
-        )
     if tuple(lines[0].split("\t")) != COLUMNS:
         raise UsageError(
             f"{path}, line 1 must name the columns {', '.join(COLUMNS)}, separated by tabs although the file ends in "

@@ -138,7 +138,7 @@ def test_a_tsv_in_the_place_of_csv_is_named(tmp_path: Path) -> None:
 
 def test_a_csv_in_the_place_of_tsv_is_named(tmp_path: Path) -> None:
     video_qa_layouts.write_tgif_qa(tmp_path / "tgif_qa", delimiter=",")
-    with pytest.raises(UsageError, match=r"question\.csv, line 1 is separated by commas: .* separated by tabs"):
+    with pytest.raises(UsageError, match=r"question\.csv, line 1 must name the columns .*separated by tabs"):
         find("benchmark", "tgif_qa_frame")().read(tmp_path, "test")
     image_layouts.write_table(tmp_path / "mmbench" / "MMBench_DEV_EN.tsv", image_layouts.mmbench_rows(), separator=",")
     with pytest.raises(UsageError, match=r"MMBench_DEV_EN\.tsv must be a table separated by tabs"):
@@ -187,6 +187,6 @@ def test_a_run_without_some_media_says_how_many_it_found_and_is_partial(tmp_path
     ]
     score = evaluate(options).scores["tasks"]["made_qa"]
     assert (score["answered"], score["n"]) == (4, 6) and score["coverage"] < 1
-    assert all("partial" in " ".join(one["labels"]) for one in score["metrics"].values())
+    assert "partial" in score["labels"]
     blind = dataclasses.replace(options, model="external")
     assert not any("media are there" in warning for warning in foresee(blind).warnings)

@@ -247,6 +247,21 @@ def test_a_run_records_the_commit_and_is_scored_again(tmp_path: Path, capsys: py
     assert main(["score", str(tmp_path / "out" / "runs" / "r"), *common]) == 0
 
 
+def test_the_digests_of_official_files_do_not_count_for_rewritten_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written("pope", tmp_path / "copy")
+    (tmp_path / "tasks").mkdir()
+    hub = {"ids": [str(tmp_path / "copy")], "split": "test"}
+    document = {"task": "mine", "extends": "pope", "hub": hub}
+    (tmp_path / "tasks" / "mine.yaml").write_text(json.dumps(document))
+    arguments = ["data", "check", "mine", "--source", "hub", "--task-dir", str(tmp_path / "tasks")]
+    assert main(arguments) == 2
+    said = capsys.readouterr().out
+    assert "holds 3 samples, the official test split has 9,000" in said and "category=random: 1, but" in said
+    assert "sha256" not in said
+
+
 def test_a_snapshot_in_the_hubs_cache_serves_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
