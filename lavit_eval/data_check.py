@@ -18,6 +18,7 @@ from lavit_eval.preparation import count_problems, read_samples
 from lavit_eval.progress import Progress, Silence
 from lavit_eval.provenance import file_size
 from lavit_eval.sample import Medium, Sample
+from lavit_eval.subset import chosen
 from lavit_eval.task import Task
 
 IN_FLIGHT = 4
@@ -79,7 +80,8 @@ def check_task(
     found.problems += [problem.removeprefix(f"{task.task}: ") for problem in count_problems(task, data, {})]
     _check_ids(found, data.samples)
     _check_facts(found, data, rewritten)
-    _check_media(found, data.samples, how, progress or Silence())
+    taken = data.samples if task.subset is None else chosen(data.samples, task.subset)
+    _check_media(found, taken, how, progress or Silence())
     return found
 
 
