@@ -93,10 +93,8 @@ def _bare(parser: Parser, version: bool) -> int:
 
 
 def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
-    if options.command == "tasks":
-        from lavit_eval.listing import list_tasks
-
-        return list_tasks(options.task_dir, options.names, options.json)
+    if options.command in ("tasks", "data"):
+        return _dispatch_data(options)
     if options.command == "weights":
         return _dispatch_weights(options)
     if options.command == "checkpoint":
@@ -130,10 +128,6 @@ def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
 
         command: Callable[[argparse.Namespace], int] = getattr(compare_commands, options.command)
         return command(options)
-    if options.command == "data":
-        from lavit_eval import data_commands
-
-        return data_commands.check(options) if options.action == "check" else data_commands.prepare(options)
     if options.command == "report":
         from lavit_eval.report_command import report
 
@@ -143,6 +137,16 @@ def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
     from lavit_eval import running
 
     return running.run(options, given)
+
+
+def _dispatch_data(options: argparse.Namespace) -> int:
+    if options.command == "tasks":
+        from lavit_eval.listing import list_tasks
+
+        return list_tasks(options.task_dir, options.names, options.json)
+    from lavit_eval import data_commands
+
+    return data_commands.check(options) if options.action == "check" else data_commands.prepare(options)
 
 
 def _dispatch_scoring(options: argparse.Namespace, given: Sequence[str]) -> int:

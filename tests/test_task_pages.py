@@ -22,7 +22,8 @@ def test_every_task_has_a_card_whose_facts_are_its_own(name: str) -> None:
     card = card_of(task)
     assert card is not None, f"write lavit_eval/benchmarks/cards/{task.benchmark}.yaml"
     assert kind_of(task) in KINDS.values()
-    assert (task.hub is None) == bool(card.no_hub) or card.card in ("pope", "mmbench", "seed_bench", "perception_test_mc")
+    in_parts = ("pope", "mmbench", "seed_bench", "perception_test_mc")
+    assert (task.hub is None) == bool(card.no_hub) or card.card in in_parts
     official = task.features == "published" and not name.endswith("_demo")
     assert not official or card.facts(task.split, task.samples) is not None, "no facts of this split and sample count"
 

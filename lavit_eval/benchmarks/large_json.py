@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from itertools import islice
 from json.decoder import JSONDecodeError
 from pathlib import Path
@@ -70,7 +70,7 @@ def _entries(path: Path, under: str) -> Iterator[Any]:
         raise UsageError(f'{path} must be a JSON object with a list "{under}": is it the right file?')
 
 
-def _listed(text: str, at: int) -> Iterator[Any]:
+def _listed(text: str, at: int) -> Generator[Any, None, int]:
     """Yield the values of the list that begins at a place; return the place behind it."""
     at = _after_space(text, at + 1)
     while text[at : at + 1] != "]":
