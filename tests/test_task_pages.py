@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from lavit_eval.cards import Card, card_names, card_of, read_card
 from lavit_eval.cli import main
 from lavit_eval.errors import UsageError
+from lavit_eval.preparation import read_samples
 from lavit_eval.registry import Catalogue, targets
 from lavit_eval.task_pages import KINDS, kind_of, page_data, render_page, tasks_by_kind, tree_lines
 
@@ -98,6 +100,33 @@ def test_a_task_of_a_foreign_reader_says_that_it_has_no_card(tmp_path: Path) -> 
     task = Catalogue().task("gqa").model_copy(update={"benchmark": "elsewhere"})
     assert "There is no card of this benchmark" in render_page(task) and kind_of(task) == "answer"
     assert "elsewhere" not in targets("benchmark")
+
+
+def expanded(path: str) -> list[str]:
+    """Return the paths that a path with {a,b} stands for; none where it has another placeholder."""
+    found = re.search(r"\{([^{}]*)\}", path)
+    if found is None:
+        return [path]
+    if "," not in found[1] or "." in found[1]:
+        return []
+    return [one for name in found[1].split(",") for one in expanded(path.replace(found[0], name, 1))]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_readers_look_where_the_card_says(name: str, tmp_path: Path) -> None:
+    task = Catalogue().task(name)
+    card = card_of(task)
+    assert card is not None
+    files = [path for file in card.files_of(task.split) for path in expanded(file.path) if not path.endswith("/")]
+    for path in files:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("{no annotations")
+    if not files or task.benchmark == "ucf101":
+        return  # folders name these
+    with pytest.raises(UsageError) as raised:
+        read_samples(task, tmp_path)
+    assert "(tried " not in str(raised.value)
+    assert any(str(tmp_path / path) in str(raised.value) for path in files), raised.value
 
 
 def test_braces_with_slashes_are_one_name_in_the_tree() -> None:
