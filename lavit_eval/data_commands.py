@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from lavit_eval.wanted import copies_of
 SHOWN = 20
 """Problems of one task that are printed; all of them go into a file where there are more."""
 MOST_THREADS = 8
+SECONDS_BETWEEN = 10.0
 
 
 def check(options: argparse.Namespace) -> int:
@@ -62,7 +64,8 @@ def _print_findings(found: Findings, root: Path, output: Path) -> None:
     if found.absent:
         _print_sources(found)
     if found.problems:
-        print(f"  {len(found.problems):,} problems: a run would stop")
+        plural = "s" if len(found.problems) > 1 else ""
+        print(f"  {len(found.problems):,} problem{plural}: a run would stop")
     elif found.failures:
         print(f"  {len(found.failures):,} media fail: a score would be of the other samples, labelled partial")
     else:
@@ -97,9 +100,21 @@ def prepare(options: argparse.Namespace) -> int:
             print(f"  by hand: {card.gated}")
         return 0
     for errand in errands(card, options.archives, root, options.into):
-        print(run_errand(errand, lambda done: print(f"{done:,} files", file=sys.stderr)))
+        print(run_errand(errand, _Teller()))
     _say_rest(check_task(task, root, Thoroughness(quick=True)), root, options.archives)
     return 0
+
+
+class _Teller:
+    """Says how many files are done, not oftener than every ten seconds."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        if time.monotonic() - self._last >= SECONDS_BETWEEN:
+            self._last = time.monotonic()
+            print(f"{done:,} files", file=sys.stderr, flush=True)
 
 
 def _say_rest(found: Findings, root: Path, given: Sequence[Path]) -> None:

@@ -165,7 +165,7 @@ def _data_lines(task: Task, card: Card, width: int) -> Iterator[str]:
 
 def archive_line(archive: Archive) -> str:
     """Return what an archive holds, where it is and where it goes, in one line."""
-    into = f"unpacked into {ROOT}/{archive.into}/" if archive.into else "unpacked by hand"
+    into = f"goes into {ROOT}/{archive.into}/" if archive.into else "unpacked by hand"
     note = f"; {archive.note}" if archive.note else ""
     return f"{archive.name}: {archive.holds}; {archive.url or 'no address'}; {into}{note}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ def locate(identity: str, revision: str | None) -> Origin:
 
     try:
         found = HfApi().dataset_info(identity, revision=revision, timeout=TIMEOUT)
-    except Exception as error:
+    except Exception as error:  # the hub's libraries raise those of several HTTP clients; each becomes a reason
         raise NotThere(_why(error, revision)) from error
     return Origin(identity, str(found.sha), str(found.id))
 
@@ -73,7 +74,8 @@ def rows_of(origin: Origin, config: str | None, split: str, columns: Sequence[st
     """
     import datasets
 
-    datasets.disable_progress_bars()
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
     place, revision = _place(origin)
     try:
         builder = datasets.load_dataset_builder(place, config, revision=revision, cache_dir=str(apart))
@@ -86,7 +88,7 @@ def rows_of(origin: Origin, config: str | None, split: str, columns: Sequence[st
         loaded = builder.as_dataset(split=split)
     except NotThere:
         raise
-    except Exception as error:
+    except Exception as error:  # as above, and whatever a parser finds in the files
         raise NotThere(_why(error, None)) from error
     lacking = [column for column in columns if column not in loaded.column_names]
     if lacking:
