@@ -213,6 +213,8 @@ def opening_fault(medium: Medium) -> str | None:
 
             open_picture(Path(medium.path))
             return None
+        if Path(medium.path).is_dir():
+            return _frames_fault(Path(medium.path))
         from lavit_eval.video.source import VideoFile
 
         with VideoFile(Path(medium.path)) as video:
@@ -220,6 +222,17 @@ def opening_fault(medium: Medium) -> str | None:
                 return f"video {medium.path} holds no picture."
     except MediumError as error:
         return str(error)
+    return None
+
+
+def _frames_fault(folder: Path) -> str | None:
+    """Return why the first picture of a folder of frames cannot be decoded, None where it can (raises MediumError)."""
+    from lavit_eval.video.picture import open_picture
+
+    first = min((path for path in folder.iterdir() if path.is_file()), default=None)
+    if first is None:
+        return f"the folder of frames {folder} is empty."
+    open_picture(first)
     return None
 
 

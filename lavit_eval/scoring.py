@@ -17,7 +17,7 @@ from lavit_eval.progress import Progress, Silence
 from lavit_eval.recipes import needs_features
 from lavit_eval.registry import find
 from lavit_eval.runs import Run
-from lavit_eval.sample import JSON, Response, Sample, Score
+from lavit_eval.sample import JSON, Likelihoods, Response, Sample, Score
 from lavit_eval.submissions import write_submission
 from lavit_eval.task import Task
 
@@ -36,6 +36,8 @@ class Scored:
     text: str
     """Empty where the answer is a file."""
     made: Made | None = None
+    likelihoods: Likelihoods | None = None
+    """Of the options, where they were ranked."""
 
 
 def score_task(
@@ -297,11 +299,16 @@ def _scored(sample: Sample, response: Response, run: Run) -> Scored:
     from lavit_eval.metrics.protocol import Made
 
     made = None if response.medium is None else Made(run.folder / response.medium, response)
-    return Scored(sample, response.repeat, response.text or "", made)
+    return Scored(sample, response.repeat, response.text or "", made, response.likelihoods)
 
 
 def _measured(metric: Any, scored: Sequence[Scored]) -> Measured:
     samples = [one.sample for one in scored]
+    if hasattr(metric, "measure_ranked"):
+        ranked: Measured = metric.measure_ranked(
+            samples, [one.text for one in scored], [one.likelihoods for one in scored]
+        )
+        return ranked
     if not hasattr(metric, "measure_files"):
         found: Measured = metric.measure(samples, [one.text for one in scored])
         return found

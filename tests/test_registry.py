@@ -69,6 +69,11 @@ def test_task_names_are_the_benchmarks_own() -> None:
         "_test",
         "_testdev",
         "_full",
+        "_video_ranked",
+        "_ranked_letters",
+        "_ranked",
+        "_video",
+        "_lavit",
     )
     names = {
         name
