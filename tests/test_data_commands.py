@@ -14,9 +14,10 @@ from PIL import Image
 
 from lavit_eval.cards import Card, Count, FileDigest, SplitFacts, read_card
 from lavit_eval.cli import main
-from lavit_eval.data_check import Thoroughness, check_task
+from lavit_eval.data_check import Thoroughness, check_task, opening_fault
 from lavit_eval.data_prepare import archive_named, errands
 from lavit_eval.errors import UsageError
+from lavit_eval.sample import Medium
 from lavit_eval.task import Task
 from tests.benchmarks.image_layouts import packed, write_pope
 from tests.benchmarks.layouts import coco_name
@@ -283,3 +284,14 @@ def test_threads_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     check_task(task, tmp_path / "data", Thoroughness(threads=2))
     assert 1 <= len(here) <= 2
     assert os.path.exists(tmp_path / "data")
+
+
+def test_a_folder_of_frames_opens_by_its_first_picture(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    medium = Medium("video", str(folder), "frames")
+    assert "is empty" in (opening_fault(medium) or "")
+    Image.new("RGB", (8, 8)).save(folder / "00001.jpg")
+    assert opening_fault(medium) is None
+    (folder / "00000.jpg").write_bytes(b"no image")
+    assert "cannot be decoded" in (opening_fault(medium) or "")
