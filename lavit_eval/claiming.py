@@ -151,6 +151,7 @@ def _manifest(prospect: Prospect, run: Run) -> dict[str, JSON]:
             "identity_by_kind": {kind: dict(identity) for kind, identity in prospect.identity_by_kind.items()},
         },
         "data_root": str(options.data_root.resolve()),
+        "hub": {name: {"root": str(copy.root), **copy.record} for name, copy in options.copies.items()},
         "tasks": {
             each.task.task: {"fields": each.task.model_dump(mode="json"), "asking": each.asking}
             for each in prospect.prepared

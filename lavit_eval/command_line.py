@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import NoReturn
 
-from lavit_eval.errors import UsageError
+from lavit_eval.data_arguments import SOURCE_HELP, add_data
 from lavit_eval.judge_flags import add_judge, add_judge_flags
+from lavit_eval.parsers import Parser
 
 EPILOG = """exit codes: 0 fine; 1 a gate failed; 2 bad usage or input; 3 finished, but some samples have no answer;
 4 runs are not comparable; 5 internal error; 130/143 interrupted (repeat the command to go on)"""
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence and leaves with exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Report bad usage."""
-        raise UsageError(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help")
 
 
 def build_parser() -> Parser:
@@ -36,8 +28,11 @@ def build_parser() -> Parser:
     add_judge(commands, _add_output, _add_task_dir)
     _add_sweep(commands)
     _add_selfcheck(commands)
-    tasks = commands.add_parser("tasks", help="list the tasks and suites")
+    tasks = commands.add_parser("tasks", help="list the tasks and suites, or say all of some: data, licence, prompt")
+    tasks.add_argument("names", nargs="*", metavar="TASK", help="print the page of each (default: list all)")
+    tasks.add_argument("--json", action="store_true", help="print JSON for machines")
     _add_task_dir(tasks)
+    add_data(commands, _add_task_dir, _add_output)
     board = commands.add_parser("leaderboard", help="write and print the table over finished runs")
     board.add_argument(
         "runs", nargs="*", type=Path, metavar="RUN", help="run folders (default: all under the output folder)"
@@ -235,6 +230,7 @@ def _add_what(what: argparse._ActionsContainer) -> None:
     what.add_argument(
         "--data-root", type=Path, metavar="DIR", help="folder of the benchmarks (default $LAVIT_EVAL_DATA or data)"
     )
+    what.add_argument("--source", choices=["local", "hub"], default="local", help=SOURCE_HELP)
     what.add_argument(
         "--limit", type=_positive, metavar="N", help="only the first N samples of each task; the score is labelled"
     )

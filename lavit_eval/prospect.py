@@ -9,11 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from lavit_eval.features.equipment import Equipment
+from lavit_eval.hub.copies import HubCopy
 from lavit_eval.judgements import judge_problems, judged_metrics
 from lavit_eval.judges.protocol import JudgeOptions
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.plan import TaskPlan, VisualNoise
-from lavit_eval.preparation import PreparedTask, check_capabilities, disk_problem, model_digest, plan_tasks, prepare
+from lavit_eval.preparation import (
+    PreparedTask,
+    check_capabilities,
+    disk_problem,
+    media_places,
+    model_digest,
+    plan_tasks,
+    prepare,
+)
 from lavit_eval.registry import find
 from lavit_eval.sample import JSON, RequestKind
 from lavit_eval.task import Task
@@ -50,6 +59,8 @@ class RunOptions:
     demo: bool = False
     counts: Mapping[str, int] = field(default_factory=dict)
     """Task -> sample count of made data, in the place of the official one."""
+    copies: Mapping[str, HubCopy] = field(default_factory=dict)
+    """Task -> its data from the hub, which stand in for the data root."""
     threads: int = field(
         default_factory=lambda: (
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -75,7 +86,7 @@ class Prospect:
 
     @property
     def warnings(self) -> list[str]:
-        """Metrics that will be skipped, one sentence per reason."""
+        """What makes a score less than it could be: metrics that will be skipped, media that are missing."""
         reasons: dict[str, list[str]] = {}
         for each in self.prepared:
             for metric, why in each.skipped_metrics.items():
@@ -83,7 +94,17 @@ class Prospect:
             if self.options.judge is None and not self.options.demo:
                 for metric in judged_metrics(each.task):
                     reasons.setdefault(WITHOUT_JUDGE, []).append(f"{each.task.task}/{metric}")
-        return [f"Will be skipped ({why}): {', '.join(metrics)}" for why, metrics in reasons.items()]
+        skipped = [f"Will be skipped ({why}): {', '.join(metrics)}" for why, metrics in reasons.items()]
+        return [*skipped, *filter(None, map(self._lacking, self.prepared))]
+
+    def _lacking(self, each: PreparedTask) -> str | None:
+        if not each.missing or not getattr(self.model_class, "reads_media", True):
+            return None
+        total = len(media_places(each.samples))
+        return (
+            f"{each.task.task}: {total - len(each.missing):,} of {total:,} media are there; the samples of the others "
+            "fail and the score is labelled partial"
+        )
 
 
 def foresee(options: RunOptions) -> Prospect:
@@ -94,8 +115,9 @@ def foresee(options: RunOptions) -> Prospect:
     problems = check_capabilities(options.model, model_class, options.tasks)
     model_problems = list(model_class.preflight(options.model_options))
     model_identity = {} if model_problems else dict(model_class.identify(options.model_options))
+    roots = {name: copy.root for name, copy in options.copies.items()}
     prepared, data_problems = prepare(
-        options.tasks, options.data_root, options.limit, options.counts, options.allow_missing, options.equipment
+        options.tasks, options.data_root, options.limit, options.counts, options.allow_missing, options.equipment, roots
     )
     batch_size = options.batch_size or int(getattr(model_class, "default_batch_size", DEFAULT_BATCH_SIZE))
     if not model_problems and hasattr(model_class, "check_samples"):

@@ -58,6 +58,21 @@ class Decoding(BaseModel):
         return Settings(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Settings)})
 
 
+class HubSource(BaseModel):
+    """Where the hub of `datasets` has a task's rows, for `--source hub`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ids: tuple[str, ...] = Field(min_length=1)
+    """Tried in this order, since data sets move; a folder of a downloaded copy may stand in for an id."""
+    split: str
+    config: str | None = None
+    images: str | None = None
+    """The configuration that holds the images, where they stand apart from the questions."""
+    revision: str | None = None
+    """A commit or tag; empty takes today's, whose commit is printed and recorded."""
+
+
 class Subset(BaseModel):
     """A fixed part of a benchmark, drawn alike from every category (see `lavit_eval.subset.chosen`)."""
 
@@ -109,6 +124,8 @@ class Task(BaseModel):
     """The form of the file for the server that scores the split; it is written beside the journal."""
     published_as: Name | None = None
     """The task whose published numbers belong beside this one; its own name where absent."""
+    hub: HubSource | None = None
+    """Where the rows stand on the hub; absent where it has none in a known form."""
 
     @field_validator("generation", mode="before")
     @classmethod

@@ -6,11 +6,13 @@ import argparse
 import dataclasses
 import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lavit_eval.errors import UsageError
+from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.features.equipment import Equipment
+from lavit_eval.hub import HubCopy
 from lavit_eval.judge_flags import judge_asked_for
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.prospect import RunOptions
@@ -39,10 +41,11 @@ def runs_asked_for(options: argparse.Namespace, given: Sequence[str]) -> list[Ru
         raise UsageError(
             f"The suite {suite_name} runs several models; name one with --model to give it a label or arguments."
         )
+    data_root = options.data_root or Path(os.environ.get("LAVIT_EVAL_DATA", "data"))
     base = RunOptions(
         model="",
         tasks=tasks,
-        data_root=options.data_root or Path(os.environ.get("LAVIT_EVAL_DATA", "data")),
+        data_root=data_root,
         output=options.output_dir,
         seed=options.seed,
         repeats=options.repeats,
@@ -57,6 +60,10 @@ def runs_asked_for(options: argparse.Namespace, given: Sequence[str]) -> list[Ru
         command=tuple(given),
         **({"threads": options.threads} if options.threads else {}),
     )
+    if suite is not None and suite.data == "demo" and options.source == "hub":
+        raise UsageError("The demo suite makes its own data; leave out --source hub.")
+    if options.source == "hub":
+        base = dataclasses.replace(base, copies=copies_of(tasks, data_root))
     if suite is not None and suite.data == "demo":
         if options.data_root is not None:
             raise UsageError(
@@ -65,6 +72,18 @@ def runs_asked_for(options: argparse.Namespace, given: Sequence[str]) -> list[Ru
         base = _with_demo_data(base, suite.size, threads_given=options.threads is not None)
     wanted = [_one(base, model, options, several) for model in models]
     return [_within_capabilities(run) for run in wanted] if several else wanted
+
+
+def copies_of(tasks: Sequence[Task], data_root: Path) -> dict[str, HubCopy]:
+    """Return the tasks' data from the hub, and say which commits they are of (raises PreflightError)."""
+    from lavit_eval.hub import hub_copies
+
+    copies, problems = hub_copies(tasks, data_root)
+    if problems:
+        raise PreflightError(problems)
+    for name, copy in copies.items():
+        print(f"{name}: {copy}", file=sys.stderr)
+    return copies
 
 
 def _within_capabilities(options: RunOptions) -> RunOptions:

@@ -60,6 +60,7 @@ def test_the_wheel_works_installed_elsewhere(wheel: Path, tmp_path: Path) -> Non
     assert str(site) in done.stdout.splitlines()[0]
     assert done.stdout.splitlines()[1] == "True"
     assert "msvd_qa_reference" in done.stdout
+    assert "derived from MSVD" in done.stdout, "the cards are not in the wheel"
 
 
 def test_the_lock_names_no_registry() -> None:

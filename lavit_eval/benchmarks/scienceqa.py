@@ -50,7 +50,7 @@ class ScienceqaImg:
 
 def read_problems(path: Path) -> dict[str, tuple[int, Record]]:
     """Return problem id -> (place in the file, problem), each checked."""
-    content = read_json(path)
+    content = read_json(path, keyed=True)
     if not isinstance(content, dict) or not content:
         raise UsageError(f"{path} must be a JSON object of problems by their ids: is it the right file?")
     rows = [{**row, "pid": pid} if isinstance(row, dict) else row for pid, row in content.items()]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from lavit_eval.benchmarks.annotations import Record, fault, read_records
+from lavit_eval.benchmarks.annotations import Record, check_records, fault, read_records
 from lavit_eval.benchmarks.folders import IMAGE_SUFFIXES, MediaFolders, Source, first_file, inside, known_split, spread
 from lavit_eval.benchmarks.human_answers import ten_answers
 from lavit_eval.benchmarks.protocol import Found
@@ -20,15 +20,16 @@ FOLDERS = (
 )
 IMAGE_FOLDERS = ("vizwiz", "VizWiz", "vizwiz/images", "VizWiz/images", "vizwiz_vqa", "VizWiz-VQA", "images", "")
 QUESTION_FIELDS = {"image": str, "question": str}
-ANSWERED_FIELDS = {**QUESTION_FIELDS, "answers": list, "answer_type": str, "answerable": int}
+ANSWERED_FIELDS = {**QUESTION_FIELDS, "answers": list, "answer_type": str}
 
 
 class VizwizVqa:
     """VizWiz-VQA, splits `val` (4,319 questions with ten answers) and `test` (8,000, scored by the EvalAI server).
 
     Sample ids are the images' file names: the official files number nothing. Categories: `answer_type` and
-    `answerable`; "unanswerable" is an answer like any other. With the option `stages: two` each question follows one
-    that asks whether it is answerable, in LaVIT's words (ids end in "#answerable"), for the metric that knows of both.
+    `answerable` (absent where no entry has it, as in the hub's copy); "unanswerable" is an answer like any other. With
+    the option `stages: two` each question follows one that asks whether it is answerable, in LaVIT's words (ids end in
+    "#answerable"), for the metric that knows of both.
     """
 
     version: ClassVar[int] = 1
@@ -40,6 +41,8 @@ class VizwizVqa:
             raise UsageError(f"the option stages of vizwiz_vqa is one or two, not {stages!r}")
         path = first_file(root, spread(FOLDERS, f"{split}.json"), SOURCE)
         rows = read_records(path, ANSWERED_FIELDS if split == "val" else QUESTION_FIELDS, key="image")
+        if split == "val" and any("answerable" in row for row in rows):
+            check_records(path, rows, {"answerable": int}, None)
         images = MediaFolders(root, spread(IMAGE_FOLDERS, split), IMAGE_SUFFIXES)
         samples = []
         for index, row in enumerate(rows):
@@ -67,4 +70,5 @@ def in_two_stages(sample: Sample) -> list[Sample]:
 
 def categories_of(row: Record) -> dict[str, str]:
     """Return the kind of answer that was given, and whether most people could answer."""
-    return {"answer_type": row["answer_type"], "answerable": "yes" if row["answerable"] else "no"}
+    answerable = {"answerable": "yes" if row["answerable"] else "no"} if "answerable" in row else {}
+    return {"answer_type": row["answer_type"], **answerable}
