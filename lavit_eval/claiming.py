@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lavit_eval.digests import digest_json
+from lavit_eval.engines.options import Shard
 from lavit_eval.errors import UsageError
-from lavit_eval.journal import JournalWriter
+from lavit_eval.journal import JournalWriter, journal_path
 from lavit_eval.prospect import Prospect
 from lavit_eval.provenance import code_revision, hardware, package_versions
 from lavit_eval.runs import Run, differing, equal_run
@@ -77,7 +78,8 @@ def claimed(prospect: Prospect) -> Iterator[tuple[Choice, dict[str, JournalWrite
     """Choose the run's folder and hold its journals; the manifest of a new run is written.
 
     Choosing and taking hold are one step under the lock of the output folder, so that of two processes that begin at
-    once neither takes the other's folder. A finished run is not taken hold of.
+    once neither takes the other's folder. A finished run is not taken hold of. Shards of one partition hold a run
+    together, each its own journals; any other two drivers exclude each other.
 
     Raises:
         UsageError: The run is in use, or is another one, or cannot be written.
@@ -90,10 +92,14 @@ def claimed(prospect: Prospect) -> Iterator[tuple[Choice, dict[str, JournalWrite
             if wants_writing:
                 if choice.set_aside:
                     _set_aside(prospect, choice.run)
-                if not choice.exists:
-                    choice.run.write_manifest(_manifest(prospect, choice.run))
+                if not choice.exists and not choice.run.write_manifest(_manifest(prospect, choice.run)):
+                    # The locks of this file system do not hold between machines, but one file has one first writer.
+                    choice = choose_run(replace(prospect, options=replace(prospect.options, run_id=choice.run.id)))
                 _check_plan(prospect, choice.run)
-                writers = {name: stack.enter_context(_writer(choice.run, name)) for name in prospect.plans}
+                shard = prospect.options.engine.shard
+                _refuse_others(choice.run, shard)
+                writer = shard.writer if shard else ""
+                writers = {name: stack.enter_context(_writer(choice.run, name, writer)) for name in prospect.plans}
         yield choice, writers
 
 
@@ -117,15 +123,33 @@ def _wants_retry(prospect: Prospect, scores: Mapping[str, Any]) -> bool:
     return prospect.options.retry_failed and any(task["failed"] for task in scores["tasks"].values())
 
 
-def _writer(run: Run, task: str) -> JournalWriter:
-    return JournalWriter(run.task_folder(task) / "journal.jsonl")
+def _writer(run: Run, task: str, name: str = "") -> JournalWriter:
+    return JournalWriter(journal_path(run.task_folder(task), name))
+
+
+def _refuse_others(run: Run, shard: Shard | None) -> None:
+    """Refuse while a driver writes the run that shares no partition with this one (UsageError).
+
+    Asked under the lock of the output folder, so that nobody takes hold of a journal meanwhile.
+    """
+    from filelock import FileLock, Timeout
+
+    for lock in sorted(run.folder.glob("tasks/*/journal*.lock")):
+        if shard is not None and lock.stem.endswith(f"-of-{shard.of}"):
+            continue
+        try:
+            with FileLock(lock, timeout=0):
+                pass
+        except Timeout:
+            raise UsageError(
+                f"Another process is writing {lock.with_suffix('.jsonl')}; wait for it to end, "
+                "or take another run with --run-id (shards of one run must be I/N of the same N)."
+            ) from None
 
 
 def _set_aside(prospect: Prospect, run: Run) -> None:
     """Rename a run that `--fresh` replaces; refuse while a process writes it."""
-    for name in run.tasks:
-        with _writer(run, name):
-            pass
+    _refuse_others(run, None)
     run.folder.rename(run.folder.with_name(f"before-{datetime.now(UTC):%Y%m%d-%H%M%S}-{run.id}"))
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from lavit_eval.data_arguments import SOURCE_HELP, add_data
+from lavit_eval.engine_flags import add_engine
 from lavit_eval.judge_flags import add_judge, add_judge_flags
 from lavit_eval.parsers import Parser
 
@@ -243,7 +244,10 @@ def _add_how(how: argparse._ActionsContainer) -> None:
     how.add_argument(
         "--batch-size", type=_batch_size, default=None, metavar="N|auto", help="requests per batch (default auto)"
     )
-    how.add_argument("--device", default="cpu", help="cpu or cuda:N (default cpu)")
+    how.add_argument(
+        "--device", default="cpu", help="cpu, cuda:N, several as cuda:0,cuda:1 or cuda:all (a worker each; default cpu)"
+    )
+    add_engine(how, _positive)
     _add_equipment(how)
     how.add_argument("--dtype", default="float32", help="float32, bfloat16 or float16 (default float32)")
     how.add_argument("--seed", type=int, default=42, help="of all that is drawn (default 42)")
@@ -260,7 +264,7 @@ def _add_how(how: argparse._ActionsContainer) -> None:
         "--threads",
         type=_positive,
         metavar="N",
-        help="CPU threads (default: all cores); recorded, since rounding depends on it",
+        help="CPU threads of each worker (default: all cores); recorded, since rounding depends on it",
     )
 
 

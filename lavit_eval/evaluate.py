@@ -8,20 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lavit_eval.answering import answer_all, lacking_shards
 from lavit_eval.claiming import changed_stack, claimed
-from lavit_eval.engines import answer
 from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.features.equipment import Equipment
 from lavit_eval.interruption import Interruption
-from lavit_eval.journal import Entry, JournalWriter, latest
+from lavit_eval.journal import Merged
 from lavit_eval.judging import judge_run
-from lavit_eval.models.protocol import Model
-from lavit_eval.plan import Batch, TaskPlan
 from lavit_eval.preparation import PreparedTask
 from lavit_eval.progress import Progress, Silence
 from lavit_eval.prospect import Prospect, RunOptions, foresee
 from lavit_eval.runs import Run
 from lavit_eval.scoring import score_task
+
+MOST_LISTED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,18 @@ class Outcome:
         return all(task["answered"] == task["n"] for task in self.scores["tasks"].values())
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A run, or one shard of it, whose requests are answered but not scored."""
+
+    run: Run
+    existed: bool
+    """Whether it was begun before."""
+    scores: Mapping[str, Any] | None
+    """Of a run that was finished before, which was left alone."""
+    notices: tuple[str, ...] = ()
+
+
 def evaluate(
     options: RunOptions,
     progress: Progress | None = None,
@@ -58,89 +70,36 @@ def evaluate(
 
     Raises:
         PreflightError: Everything that stands in the way, before the model is loaded.
-        UsageError: The run is in use, or is another one, or the disk is full.
+        UsageError: The run is in use, or is another one, or the disk is full, or a shard was asked for: `answer_run`.
     """
+    if options.engine.shard is not None:
+        raise UsageError("A shard answers its part and does not score; use answer_run, then score_run.")
     prospect = prospect or foresee(options)
-    options = prospect.options
+    found = answer_run(prospect, progress, interruption)
+    if found.scores is not None and prospect.options.judge is None:
+        return Outcome(found.run, found.scores, "finished before")
+    scores, unjudged = _judged(prospect, found.run, progress)
+    if found.scores is not None:
+        return Outcome(found.run, scores, "finished before", unjudged=unjudged)
+    return Outcome(found.run, scores, "continued" if found.existed else "new", found.notices, unjudged)
+
+
+def answer_run(
+    prospect: Prospect, progress: Progress | None = None, interruption: Interruption | None = None
+) -> Answered:
+    """Answer what a run, or the shard of it that was asked for, still lacks; score nothing (raises as `evaluate`)."""
     if prospect.problems:
         raise PreflightError(prospect.problems)
     with claimed(prospect) as (choice, writers):
-        stored = choice.scores
-        if stored is not None and not writers:
-            scores, unjudged = (stored, None) if options.judge is None else _judged(prospect, choice.run, progress)
-            return Outcome(choice.run, scores, "finished before", unjudged=unjudged)
-        notices = changed_stack(choice.run, options.model_options.device) if choice.exists else []
+        if choice.scores is not None and not writers:
+            return Answered(choice.run, True, choice.scores)
+        notices = changed_stack(choice.run, prospect.options.model_options.device) if choice.exists else []
         for notice in notices:
             choice.run.log(notice)
         # Scores of a run that is answered again are stale from now on; they come back when it is scored.
         choice.run.scores_path.unlink(missing_ok=True)
-        _answer_all(prospect, choice.run, writers, progress or Silence(), interruption or Interruption())
-    scores, unjudged = _judged(prospect, choice.run, progress)
-    return Outcome(choice.run, scores, "continued" if choice.exists else "new", tuple(notices), unjudged)
-
-
-def remaining(plan: TaskPlan, entries: Sequence[Entry], retry_failed: bool) -> list[Batch]:
-    """Return the batches still to do; a retry that was interrupted is finished before another begins."""
-    done = {(entry.attempt, entry.batch) for entry in entries}
-    todo = [batch for batch in plan.batches() if (1, batch.number) not in done]
-    if todo or not retry_failed:
-        return todo
-    attempt = max((entry.attempt for entry in entries), default=1)
-    for candidate in (attempt, attempt + 1):
-        if candidate == 1:
-            continue
-        before = latest([entry for entry in entries if entry.attempt < candidate])
-        failed = {key for key, entry in before.items() if entry.response.outcome == "failed"}
-        todo = [batch for batch in plan.retry(failed, candidate) if (candidate, batch.number) not in done]
-        if todo:
-            return todo
-    return []
-
-
-def _answer_all(
-    prospect: Prospect, run: Run, writers: Mapping[str, JournalWriter], progress: Progress, interruption: Interruption
-) -> None:
-    """Answer what is still to do, then, with `--retry-failed`, what failed."""
-    options = prospect.options
-    entries = {name: list(writer.log.entries) for name, writer in writers.items()}
-    model: Model | None = None
-    for retry in (False, True) if options.retry_failed else (False,):
-        todo = {name: remaining(plan, entries[name], retry) for name, plan in prospect.plans.items()}
-        if not any(todo.values()):
-            continue
-        if model is None:
-            _pin_threads(int(run.manifest["hardware"]["threads"]))
-            model = prospect.model_class.load(options.model_options)
-        for each in prospect.prepared:
-            name = each.task.task
-            if todo[name]:
-                _answer_task(model, each, prospect, todo[name], writers[name], entries[name], progress, interruption)
-
-
-def _answer_task(
-    model: Model,
-    each: PreparedTask,
-    prospect: Prospect,
-    batches: Sequence[Batch],
-    writer: JournalWriter,
-    entries: list[Entry],
-    progress: Progress,
-    interruption: Interruption,
-) -> None:
-    def note(written: Sequence[Entry]) -> None:
-        entries.extend(written)
-        progress.advance(len(written))
-
-    name = each.task.task
-    requests = len(prospect.plans[name].requests)
-    waiting = sum(len(batch.requests) for batch in batches)
-    missing = frozenset(each.missing) if getattr(prospect.model_class, "reads_media", True) else frozenset()
-    model.prepare(name, each.samples)
-    progress.begin(name, requests, max(0, requests - waiting))
-    try:
-        answer(model, batches, writer, missing, interruption.shielded, note)
-    finally:
-        progress.end()
+        answer_all(prospect, choice.run, writers, progress or Silence(), interruption or Interruption())
+    return Answered(choice.run, choice.exists, None, tuple(notices))
 
 
 def _judged(prospect: Prospect, run: Run, progress: Progress | None) -> tuple[dict[str, Any], str | None]:
@@ -157,13 +116,6 @@ def _judged(prospect: Prospect, run: Run, progress: Progress | None) -> tuple[di
             unjudged = str(error)
             run.log(unjudged)
     return score_run(prospect.prepared, run, prospect.options.equipment, progress), unjudged
-
-
-def _pin_threads(count: int) -> None:
-    """Fix the number of threads, on which rounding depends; a model without torch has none to fix."""
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(count)
 
 
 def score_run(
@@ -191,15 +143,14 @@ def score_run(
             tasks = {}
             for each in prepared:
                 name = each.task.task
-                entries = run.entries(name)
+                merged = run.merged(name)
+                entries = merged.entries
                 absent = len(each.samples) * identity["repeats"] - len(entries)
                 if absent:
-                    raise UsageError(
-                        f"Run {run.id} has no response to {absent} requests of {name} yet; "
-                        "continue it with the command that began it."
-                    )
+                    raise UsageError(_unanswered(run, name, absent, prepared))
                 labels = [*_labels(each, identity), *([f"protocol {under}"] if under else [])]
                 tasks[name] = score_task(each, entries, identity["repeats"], run, labels, equipment, progress)
+                tasks[name] |= _duplicates(run, name, merged)
             scores = {**_about(run), "tasks": tasks}
             # What was valued under this protocol before is not replaced by a refusal.
             if under is None or _has_values(tasks) or under not in run.protocols_scored:
@@ -208,6 +159,25 @@ def score_run(
     except Timeout:
         raise UsageError(f"Another process is scoring run {run.id}; wait for it to end.") from None
     return {"schema": 1, **scores}
+
+
+def _unanswered(run: Run, task: str, absent: int, prepared: Sequence[PreparedTask]) -> str:
+    shards = lacking_shards(run, prepared)
+    who = f" (of shards {', '.join(map(str, shards))})" if shards else ""
+    return (
+        f"Run {run.id} has no response to {absent} requests of {task} yet{who}; "
+        "continue it with the command that began it."
+    )
+
+
+def _duplicates(run: Run, task: str, merged: Merged) -> dict[str, Any]:
+    """Return what `scores.json` says of requests that two writers answered; nothing where all answers are equal."""
+    if merged.duplicates:
+        run.log(f"{task}: {merged.duplicates} responses stand twice, {len(merged.differing)} of them differ")
+    if not merged.differing:
+        return {}
+    listed = [{"sample_id": name, "repeat": repeat, "attempt": attempt} for name, repeat, attempt in merged.differing]
+    return {"differing_duplicates": {"count": len(listed), "first_counts": listed[:MOST_LISTED]}}
 
 
 def _has_values(tasks: Mapping[str, Any]) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,21 @@ def write_atomic(path: Path, content: bytes) -> None:
 
     Raises UsageError when that cannot be done: no space, no permission, a file where a folder should be.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _flushed_beside(path, content) as temporary:
+        os.replace(temporary, path)
+
+
+@contextmanager
+def _flushed_beside(path: Path, content: bytes) -> Iterator[Path]:
+    # Processes of several machines may write the same file: a process id alone would not tell them apart.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        yield temporary
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written ({error.strerror}); free disk space or choose another folder."
@@ -46,3 +55,21 @@ def json_text(value: Any) -> str:
 def write_json(path: Path, value: Any) -> None:
     """Write a value as readable JSON with sorted keys, atomically."""
     write_atomic(path, json_text(value).encode())
+
+
+def write_first(path: Path, value: Any) -> bool:
+    """Write a value as `write_json` does, unless the file is there; say whether it was written.
+
+    Of several processes, on whatever machines, exactly one is told True.
+    """
+    with _flushed_beside(path, json_text(value).encode()) as temporary:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError:
+            # A file system without hard links: whoever asks holds the lock of the output folder besides.
+            if path.exists():
+                return False
+            os.replace(temporary, path)
+    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Self
@@ -104,6 +104,16 @@ def read_journal(path: Path) -> Log:
     return Log(tuple(entries), whole)
 
 
+def journal_path(folder: Path, writer: str = "") -> Path:
+    """Return the journal of a writer in a task's folder; a driver of the whole run has no name."""
+    return folder / (f"journal-{writer}.jsonl" if writer else "journal.jsonl")
+
+
+def lock_path(journal: Path) -> Path:
+    """Return what a journal's writer locks."""
+    return journal.with_suffix(".lock")
+
+
 def journal_paths(folder: Path) -> list[Path]:
     """Return the journals of a task's folder, one per writer, in the order of their names."""
     return sorted(folder.glob("journal*.jsonl"))
@@ -138,6 +148,59 @@ def latest(entries: Sequence[Entry]) -> dict[Key, Entry]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What the journals of all writers hold together."""
+
+    entries: Mapping[Key, Entry]
+    """The latest entry per (sample id, repeat); of several of one attempt the first whole one counts."""
+    duplicates: int
+    """Further lines of the same sample, repeat and attempt: two writers answered it."""
+    differing: tuple[tuple[str, int, int], ...]
+    """(sample id, repeat, attempt) of those duplicates whose answer is another one, sorted."""
+
+
+def merge(entries: Iterable[Entry]) -> Merged:
+    """Merge the journals of a task, given in the order of their names: the first whole line counts."""
+    first: dict[tuple[str, int, int], Entry] = {}
+    duplicates, differing = 0, set()
+    for entry in entries:
+        mark = (*entry.key, entry.attempt)
+        held = first.setdefault(mark, entry)
+        if held is not entry:
+            duplicates += 1
+            if _digested(held.response) != _digested(entry.response):
+                differing.add(mark)
+    return Merged(latest(list(first.values())), duplicates, tuple(sorted(differing)))
+
+
+class Standing:
+    """How far a task is, in little memory: which batches are done, and which requests ever failed."""
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self.done: set[tuple[int, int]] = set()
+        """(attempt, batch) of every whole batch."""
+        self.attempt = 1
+        """The highest attempt so far."""
+        self._failed: dict[Key, dict[int, bool]] = {}
+        self.note(entries)
+
+    def note(self, entries: Iterable[Entry]) -> None:
+        """Take account of entries that are on disk; of two batches that are the same one the first counts."""
+        for entry in entries:
+            self.done.add((entry.attempt, entry.batch))
+            self.attempt = max(self.attempt, entry.attempt)
+            failed = entry.response.outcome == "failed"
+            # A request that was answered at once never matters again.
+            if failed or entry.attempt > 1:
+                self._failed.setdefault(entry.key, {}).setdefault(entry.attempt, failed)
+
+    def failed_before(self, attempt: int) -> set[Key]:
+        """Return the requests whose latest response before an attempt is a failure."""
+        earlier = {key: [a for a in tries if a < attempt] for key, tries in self._failed.items()}
+        return {key for key, tries in earlier.items() if tries and self._failed[key][max(tries)]}
+
+
 class JournalWriter:
     """Appends whole batches to one journal, whose lock it holds (freed by the system when the process dies).
 
@@ -148,13 +211,18 @@ class JournalWriter:
         from filelock import FileLock, Timeout
 
         self.path = path
-        self._lock = FileLock(path.with_suffix(".lock"), timeout=0)
+        self._lock = FileLock(lock_path(path), timeout=0)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
         except Timeout:
             raise UsageError(
                 f"Another process is writing {path}; wait for it to end, or take another run with --run-id."
+            ) from None
+        except NotImplementedError:
+            raise UsageError(
+                f"{path} lies on a file system without locks, where two drivers could write one run; "
+                "choose another --output-dir, or mount it with locks."
             ) from None
         except OSError as error:
             raise UsageError(f"{path} cannot be written ({error.strerror}); choose another --output-dir.") from error
@@ -205,13 +273,3 @@ def responses_digest(entries: Mapping[Key, Entry]) -> str:
 def _digested(response: Response) -> list[Any]:
     content = response.medium_digest if response.medium_digest is not None else response.text
     return [response.sample_id, response.repeat, response.outcome, content or ""]
-
-
-def batches_done(entries: Sequence[Entry]) -> Iterator[tuple[int, int]]:
-    """Yield (attempt, batch) of every whole batch, once each."""
-    seen: set[tuple[int, int]] = set()
-    for entry in entries:
-        mark = (entry.attempt, entry.batch)
-        if mark not in seen:
-            seen.add(mark)
-            yield mark

@@ -62,7 +62,9 @@ def in_batches(requests: Sequence[Request], size: int, attempt: int) -> list[Bat
 def plan_task(
     task: Task, samples: Sequence[Sample], *, seed: int, repeats: int, batch_size: int, visual_noise: VisualNoise
 ) -> TaskPlan:
-    """Make the plan of a task: requests on one medium follow each other, media in the official order.
+    """Make the plan of a task: requests on one medium follow each other, the shorter texts first.
+
+    Media stand in the official order; batches of similar lengths are padded less.
 
     Args:
         task: What is asked.
@@ -98,6 +100,6 @@ def plan_task(
                     question=f"{task.task}/{sample.id}" if visual_noise == "per-question" else None,
                 ),
             )
-            keyed.append(((place, repeat, index), request))
+            keyed.append(((place, repeat, len(text), index), request))
     keyed.sort(key=lambda pair: pair[0])
     return TaskPlan(task, tuple(samples), tuple(request for _, request in keyed), batch_size)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from typing import IO, Any, Protocol
 
 PLAIN_SECONDS = 10.0
+MOST_WORKERS = 8
+"""That a plain line names."""
 RESPONSES = "responses"
 
 
@@ -19,6 +22,10 @@ class Progress(Protocol):
 
     def advance(self, by: int) -> None:
         """Note more responses."""
+        ...
+
+    def workers(self, doing: Mapping[str, str]) -> None:
+        """Note what each of several workers is doing."""
         ...
 
     def end(self) -> None:
@@ -41,6 +48,9 @@ class Silence:
     def advance(self, by: int) -> None:
         """Ignore it."""
 
+    def workers(self, doing: Mapping[str, str]) -> None:
+        """Ignore it."""
+
     def end(self) -> None:
         """Ignore it."""
 
@@ -53,6 +63,7 @@ class PlainProgress:
         self._task, self._total, self._done, self._before = "", 0, 0, 0
         self._began = self._last = 0.0
         self._brief = False
+        self._doing: dict[str, str] = {}
 
     def begin(self, task: str, total: int, done: int, what: str = RESPONSES) -> None:
         """Say what begins."""
@@ -67,14 +78,29 @@ class PlainProgress:
     def advance(self, by: int) -> None:
         """Say how far it is if the last line is old enough."""
         self._done += by
+        self._say_if_due()
+
+    def workers(self, doing: Mapping[str, str]) -> None:
+        """Say what they do if the last line is old enough."""
+        self._doing = dict(doing)
+        self._say_if_due()
+
+    def _say_if_due(self) -> None:
         now = time.monotonic()
-        if now - self._last >= PLAIN_SECONDS:
-            self._last = now
-            rate = (self._done - self._before) / (now - self._began)
-            self._say(f"{self._task}: {self._done}/{self._total}, about {(self._total - self._done) / rate:.0f} s left")
+        if now - self._last < PLAIN_SECONDS:
+            return
+        self._last = now
+        done = self._done - self._before
+        left = (self._total - self._done) * (now - self._began) / done if done else None
+        said = "" if left is None else f", about {left:.0f} s left"
+        each = [f"{name}: {what}" for name, what in list(self._doing.items())[:MOST_WORKERS]]
+        if len(self._doing) > MOST_WORKERS:
+            each.append(f"and {len(self._doing) - MOST_WORKERS} workers more")
+        self._say("; ".join([f"{self._task}: {self._done}/{self._total}{said}", *each]))
 
     def end(self) -> None:
         """Say how long it took."""
+        self._doing = {}
         took = time.monotonic() - self._began
         if self._done > self._before and (not self._brief or took >= PLAIN_SECONDS):
             self._say(f"{self._task}: {self._done}/{self._total} in {took:.1f} s")
@@ -89,6 +115,7 @@ class BarProgress:
     def __init__(self) -> None:
         self._bar: Any = None
         self._task: Any = None
+        self._rows: dict[str, Any] = {}
 
     def begin(self, task: str, total: int, done: int, what: str = RESPONSES) -> None:
         """Draw the bar."""
@@ -107,11 +134,24 @@ class BarProgress:
         )
         self._bar.start()
         self._task = self._bar.add_task(task, total=total, completed=done)
+        self._rows = {}
 
     def advance(self, by: int) -> None:
         """Lengthen the bar."""
         self._bar.advance(self._task, by)
 
+    def workers(self, doing: Mapping[str, str]) -> None:
+        """Draw a row per worker below the bar."""
+        for name in [name for name in self._rows if name not in doing]:
+            self._bar.remove_task(self._rows.pop(name))
+        for name, what in doing.items():
+            said = f"  {name}: {what}"
+            if name in self._rows:
+                self._bar.update(self._rows[name], description=said)
+            else:
+                self._rows[name] = self._bar.add_task(said, total=None)
+
     def end(self) -> None:
-        """Leave the bar as it is."""
+        """Leave the bar as it is, without the workers."""
+        self.workers({})
         self._bar.stop()

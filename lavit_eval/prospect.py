@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lavit_eval.engines.options import EngineOptions
+from lavit_eval.engines.ray_cluster import cluster_problems
 from lavit_eval.features.equipment import Equipment
 from lavit_eval.hub.copies import HubCopy
 from lavit_eval.judgements import judge_problems, judged_metrics
@@ -42,6 +44,8 @@ class RunOptions:
     label: str | None = None
     """How the model is called in tables; its registered name by default."""
     model_options: ModelOptions = field(default_factory=ModelOptions)
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    """Who answers: this process, workers, a cluster; all of the run or a share of it."""
     equipment: Equipment = field(default_factory=Equipment)
     """Weights and device of those metrics that need networks."""
     judge: JudgeOptions | None = None
@@ -113,7 +117,7 @@ def foresee(options: RunOptions) -> Prospect:
     kinds = frozenset(task.kind for task in options.tasks)
     options = replace(options, model_options=replace(options.model_options, kinds=kinds))
     problems = check_capabilities(options.model, model_class, options.tasks)
-    model_problems = list(model_class.preflight(options.model_options))
+    model_problems = list(model_class.preflight(_checked_here(options)))
     model_identity = {} if model_problems else dict(model_class.identify(options.model_options))
     roots = {name: copy.root for name, copy in options.copies.items()}
     prepared, data_problems = prepare(
@@ -143,11 +147,20 @@ def foresee(options: RunOptions) -> Prospect:
         "demo": options.demo,
     }
     judge = judge_problems(options.judge, options.tasks) if options.judge is not None else []
-    everything = (*problems, *model_problems, *data_problems, *([disk] if disk else []), *judge)
+    engine_problems = cluster_problems(options.engine) if options.engine.engine == "ray" else []
+    everything = (*engine_problems, *problems, *model_problems, *data_problems, *([disk] if disk else []), *judge)
     by_kind: dict[str, Mapping[str, JSON]] = {}
     if not problems and not model_problems:
         by_kind |= {kind: _identity_of_kind(model_class, options, kind) for kind in sorted(kinds)}
     return Prospect(options, tuple(prepared), plans, identity, model_class, model_identity, everything, by_kind)
+
+
+def _checked_here(options: RunOptions) -> ModelOptions:
+    """Return what a driver can check of a model: where workers are on other machines, those check their own devices."""
+    if options.engine.on_one_machine:
+        return options.model_options
+    arguments = {name: value for name, value in options.model_options.arguments.items() if name != "attention"}
+    return replace(options.model_options, device="cpu", arguments=arguments)
 
 
 def _identity_of_kind(model_class: Any, options: RunOptions, kind: RequestKind) -> dict[str, JSON]:

@@ -9,16 +9,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lavit_eval.answering import lacking_shards
 from lavit_eval.claiming import choose_run
 from lavit_eval.committed import committed_beside
 from lavit_eval.errors import PreflightError, UsageError
-from lavit_eval.evaluate import Outcome, evaluate
+from lavit_eval.evaluate import Outcome, answer_run, evaluate
 from lavit_eval.files import write_atomic
 from lavit_eval.interruption import Interrupted, Interruption
 from lavit_eval.judging import say_judged
 from lavit_eval.preparation import bytes_per_response
 from lavit_eval.progress import progress_on
-from lavit_eval.prospect import RunOptions, foresee
+from lavit_eval.prospect import Prospect, RunOptions, foresee
 from lavit_eval.pruning import Keep, prune
 from lavit_eval.registry import Catalogue
 from lavit_eval.runs import Run, all_runs, open_run
@@ -50,6 +51,8 @@ def run_all(wanted: Sequence[RunOptions], interruption: Interruption, keep: Keep
         raise PreflightError(problems)
     for warning in dict.fromkeys(warning for prospect in prospects for warning in prospect.warnings):
         print(warning, file=sys.stderr)
+    if wanted[0].engine.shard is not None:
+        return _answer_shards(prospects, interruption)
     outcomes = []
     for prospect in prospects:
         outcome = evaluate(prospect.options, progress_on(), interruption, prospect)
@@ -60,6 +63,22 @@ def run_all(wanted: Sequence[RunOptions], interruption: Interruption, keep: Keep
     if wanted[0].demo:
         _write_demo_report(outcomes[0].run, wanted[0].output)
     return code
+
+
+def _answer_shards(prospects: Sequence[Prospect], interruption: Interruption) -> int:
+    """Answer this shard's part of each run, without scoring; return 0."""
+    for prospect in prospects:
+        found, shard = answer_run(prospect, progress_on(), interruption), prospect.options.engine.shard
+        for notice in found.notices:
+            print(f"  {notice}", file=sys.stderr)
+        if found.scores is not None:
+            print(f"Was finished before: {found.run.folder}", file=sys.stderr)
+            continue
+        lacking = lacking_shards(found.run, prospect.prepared)
+        print(f"Shard {shard} is answered: {found.run.folder}", file=sys.stderr)
+        then = f"shards {', '.join(lacking)} lack still; then score" if lacking else "all shards are answered; score"
+        print(f"  {then}: lavit-eval score {found.run.folder}", file=sys.stderr)
+    return 0
 
 
 def _write_demo_report(run: Run, output: Path) -> None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from lavit_eval.digests import digest_json
 from lavit_eval.errors import UsageError
-from lavit_eval.files import write_json
-from lavit_eval.journal import Entry, Key, journal_paths, latest, read_journal
+from lavit_eval.files import write_first, write_json
+from lavit_eval.journal import Entry, Key, Merged, journal_paths, merge, read_journal
 from lavit_eval.sample import JSON
 
 if TYPE_CHECKING:
@@ -86,9 +86,18 @@ class Run:
         """Return the folder of a task's journal, media and features."""
         return self.folder / "tasks" / task
 
-    def entries(self, task: str) -> dict[Key, Entry]:
+    def entries(self, task: str) -> Mapping[Key, Entry]:
         """Return the latest entry per (sample id, repeat), over the journals of all writers."""
-        return latest([entry for path in journal_paths(self.task_folder(task)) for entry in read_journal(path).entries])
+        return self.merged(task).entries
+
+    def merged(self, task: str) -> Merged:
+        """Return what the journals of all writers hold together, duplicates counted."""
+        return merge(self.all_entries(task))
+
+    def all_entries(self, task: str) -> Iterator[Entry]:
+        """Yield the entries of whole batches of every journal, in the order of the journals' names."""
+        for path in journal_paths(self.task_folder(task)):
+            yield from read_journal(path).entries
 
     def records(self, task: str) -> list[dict[str, Any]]:
         """Return every scored sample's record (`samples.jsonl`), in the task's order, repeat after repeat.
@@ -112,9 +121,9 @@ class Run:
         with suppress(OSError), open(self.folder / "run.log", "a", encoding="utf-8") as stream:
             stream.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}\n")
 
-    def write_manifest(self, manifest: Mapping[str, JSON]) -> None:
-        """Write the manifest of a new run."""
-        write_json(self.folder / "manifest.json", {"schema": SCHEMA, **manifest})
+    def write_manifest(self, manifest: Mapping[str, JSON]) -> bool:
+        """Write the manifest of a new run; return False, and write nothing, if another process was first."""
+        return write_first(self.folder / "manifest.json", {"schema": SCHEMA, **manifest})
 
     def add_to_manifest(self, fields: Mapping[str, JSON]) -> None:
         """Write the manifest with more fields, or other values of them; what identifies the run stays as it is."""

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lavit_eval.engines.options import EngineOptions, parse_devices, parse_shard
 from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.features.equipment import Equipment
 from lavit_eval.hub import HubCopy
@@ -31,6 +32,7 @@ def runs_asked_for(options: argparse.Namespace, given: Sequence[str]) -> list[Ru
         raise UsageError("Give either --tasks or --suite, not both.")
     if options.model is not None:
         find("model", options.model)
+    engine = engine_of(options)
     check_device(options.device, options.dtype)
     suite_name = options.suite or (None if options.tasks or options.model or options.checkpoint else DEMO)
     suite = catalogue.suite(suite_name) if suite_name else None
@@ -55,6 +57,7 @@ def runs_asked_for(options: argparse.Namespace, given: Sequence[str]) -> list[Ru
         fresh=options.fresh,
         retry_failed=options.retry_failed,
         allow_missing=options.allow_missing,
+        engine=engine,
         equipment=equipment_of(options),
         judge=judge_asked_for(options),
         command=tuple(given),
@@ -154,6 +157,32 @@ def _one(base: RunOptions, model: SuiteRun, options: argparse.Namespace, several
             dtype=options.dtype,
             arguments={**model.arguments, **_arguments(options)},
         ),
+    )
+
+
+def engine_of(options: argparse.Namespace) -> EngineOptions:
+    """Return who is to answer; `options.device` is narrowed to the first device (raises UsageError)."""
+    devices = parse_devices(options.device, options.engine)
+    options.device = devices[0]
+    ray = options.engine == "ray"
+    if ray and len(devices) > 1:
+        raise UsageError("A Ray cluster hands out its GPUs itself; give --device cuda, and --workers N for fewer.")
+    if options.ray_address is not None and not ray:
+        raise UsageError("--ray-address belongs to --engine ray; give both or neither.")
+    shard = parse_shard(options.shard) if options.shard is not None else None
+    if shard is not None and options.fresh:
+        raise UsageError("--fresh with --shard would begin a run per shard; give the shards a new --run-id instead.")
+    if shard is not None and options.retry_failed:
+        raise UsageError(
+            "--retry-failed asks what failed in the whole run; finish the shards, then give it without --shard."
+        )
+    return EngineOptions(
+        engine=options.engine,
+        workers=options.workers,
+        devices=tuple(devices),
+        timeout=options.timeout,
+        shard=shard,
+        ray_address=options.ray_address,
     )
 
 

@@ -12,12 +12,14 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lavit_eval.engines import answer
+from lavit_eval.engines.driving import TaskWork, answer
+from lavit_eval.engines.here import Here
 from lavit_eval.evaluate import evaluate
 from lavit_eval.interruption import Interruption
-from lavit_eval.journal import JournalWriter
+from lavit_eval.journal import Entry, JournalWriter
 from lavit_eval.models.baselines import Constant
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.plan import plan_task
@@ -30,20 +32,33 @@ QUESTIONS_PER_VIDEO = 25
 REPEATS = 5
 
 
-def write_questions(root: Path) -> Task:
+class Nobody:
+    """Listens to nothing."""
+
+    def batch(self, task: str, entries: Sequence[Entry]) -> None:
+        """Ignore it."""
+
+    def note(self, text: str) -> None:
+        """Ignore it."""
+
+    def workers(self, doing: Mapping[str, str]) -> None:
+        """Ignore it."""
+
+
+def write_questions(root: Path, samples: int = SAMPLES) -> Task:
     """Write MSVD-QA's official layout with made questions and return the task that reads it."""
     folder = root / "MSVD-QA"
     (folder / "video").mkdir(parents=True)
     rows = []
-    for index in range(SAMPLES):
+    for index in range(samples):
         video = index // QUESTIONS_PER_VIDEO + 1
         rows.append({"id": index + 1, "question": f"what is in part {index}?", "answer": "cat", "video_id": video})
-    for video in range(1, SAMPLES // QUESTIONS_PER_VIDEO + 1):
+    for video in range(1, samples // QUESTIONS_PER_VIDEO + 1):
         (folder / "video" / f"vid{video}.avi").write_bytes(b"made")
     (folder / "test_qa.json").write_text(json.dumps(rows))
     tasks = root / "tasks"
     tasks.mkdir()
-    (tasks / "made_qa.yaml").write_text(json.dumps({"task": "made_qa", "extends": "msvd_qa", "samples": SAMPLES}))
+    (tasks / "made_qa.yaml").write_text(json.dumps({"task": "made_qa", "extends": "msvd_qa", "samples": samples}))
     return Catalogue([tasks]).task("made_qa")
 
 
@@ -68,7 +83,8 @@ def main() -> None:
                 task, samples, seed=42, repeats=1, batch_size=Constant.default_batch_size, visual_noise="per-medium"
             )
             with JournalWriter(root / f"journal-{repeat}.jsonl") as writer:
-                answer(model, plan.batches(), writer, frozenset(), Interruption().shielded, lambda entries: None)
+                work = TaskWork(task.task, samples, plan.batches(), writer)
+                answer([work], Here(model, {task.task: samples}), Nobody(), Interruption().shielded)
             harness.append(time.process_time() - began)
         began = time.process_time()
         evaluate(RunOptions(model="constant", tasks=(task,), data_root=root, output=root / "out"))

@@ -1,5 +1,1 @@
-"""Who runs the model. One engine so far: this process."""
-
-from lavit_eval.engines.in_process import answer
-
-__all__ = ["answer"]
+"""Who runs the model: this process, spawned workers, a Ray cluster; and which share of a run is theirs."""

@@ -37,6 +37,8 @@ class VideoLavit:
     """
 
     capabilities: ClassVar[frozenset[RequestKind]] = ANSWERING | GENERATING
+    reads_samples: ClassVar[bool] = False
+    """Whether it must be told all samples of a task."""
 
     def __init__(self, answering: Callable[[], Respondent], making: Callable[[], Maker]) -> None:
         self._answering = answering

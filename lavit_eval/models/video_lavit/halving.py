@@ -6,18 +6,16 @@ whole differ by rounding, and a resume must change no byte.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from lavit_eval.digests import digest_json
-from lavit_eval.errors import UsageError
 from lavit_eval.files import write_json
 from lavit_eval.sample import Request
 
-NOTE = "halved.json"
+NOTES = "halved"
 SIGNS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
@@ -29,30 +27,21 @@ def out_of_memory(error: RuntimeError) -> bool:
 def was_halved(requests: Sequence[Request]) -> bool:
     """Say whether this batch was made in halves before."""
     note = _note(requests)
-    return note is not None and _key(requests) in _halved(note)
+    return note is not None and note.is_file()
 
 
 def note_halved(requests: Sequence[Request]) -> None:
     """Note that this batch is made in halves; nothing is noted for requests that make no file."""
     note = _note(requests)
     if note is not None:
-        write_json(note, sorted({*_halved(note), _key(requests)}))
+        write_json(note, _keys(requests))
 
 
 def _note(requests: Sequence[Request]) -> Path | None:
+    # A file per batch: several workers may note at once.
     output = requests[0].output
-    return None if output is None else Path(output).parent.parent / NOTE
+    return None if output is None else Path(output).parent.parent / NOTES / f"{digest_json(_keys(requests))}.json"
 
 
-def _key(requests: Sequence[Request]) -> str:
-    return digest_json([list(request.key) for request in requests])
-
-
-def _halved(note: Path) -> list[str]:
-    try:
-        noted: list[str] = json.loads(note.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{note} cannot be read ({error}); restore it, or begin the run anew with --fresh.") from error
-    return noted
+def _keys(requests: Sequence[Request]) -> list[list[str | int]]:
+    return [list(request.key) for request in requests]

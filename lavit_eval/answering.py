@@ -1,0 +1,182 @@
+"""Which batches of a run are still to do, and by whom: the engine, and the share that is its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from lavit_eval.engines.driving import TaskWork, answer
+from lavit_eval.engines.greeting import Greeting
+from lavit_eval.engines.options import Shard
+from lavit_eval.engines.pool import Pool
+from lavit_eval.interruption import Interruption
+from lavit_eval.journal import Entry, JournalWriter, Standing, journal_paths
+from lavit_eval.plan import Batch, TaskPlan
+from lavit_eval.preparation import PreparedTask, plan_tasks
+from lavit_eval.progress import Progress
+from lavit_eval.prospect import Prospect
+from lavit_eval.registry import targets
+from lavit_eval.runs import Run
+
+
+def remaining(plan: TaskPlan, standing: Standing, retry_failed: bool) -> list[Batch]:
+    """Return the batches still to do; a retry that was interrupted is finished before another begins."""
+    todo = [batch for batch in plan.batches() if (1, batch.number) not in standing.done]
+    if todo or not retry_failed:
+        return todo
+    for candidate in (standing.attempt, standing.attempt + 1):
+        if candidate == 1:
+            continue
+        retry = plan.retry(standing.failed_before(candidate), candidate)
+        todo = [batch for batch in retry if (candidate, batch.number) not in standing.done]
+        if todo:
+            return todo
+    return []
+
+
+def owned(plans: Mapping[str, TaskPlan], shard: Shard | None) -> dict[str, set[int]]:
+    """Return, per task, the numbers of the batches that are a shard's own.
+
+    The share depends on the plan alone, not on what is done, nor on the order in which tasks were named.
+    """
+    numbers: dict[str, set[int]] = {}
+    before = 0
+    for name, plan in sorted(plans.items()):
+        count = -(-len(plan.requests) // plan.batch_size)
+        numbers[name] = {number for number in range(count) if shard is None or shard.owns(before + number)}
+        before += count
+    return numbers
+
+
+def answer_all(
+    prospect: Prospect, run: Run, writers: Mapping[str, JournalWriter], progress: Progress, interruption: Interruption
+) -> None:
+    """Answer what is still to do of a run or of a shard, then, with `--retry-failed`, what failed."""
+    options = prospect.options
+    standings = {name: Standing(run.all_entries(name)) for name in writers}
+    shares = owned(prospect.plans, options.engine.shard)
+    pool: Pool | None = None
+    for retry in (False, True) if options.retry_failed else (False,):
+        todo = {name: remaining(plan, standings[name], retry) for name, plan in prospect.plans.items()}
+        if options.engine.shard is not None:
+            todo = {name: [b for b in batches if b.number in shares[name]] for name, batches in todo.items()}
+        work = [_work(prospect, each, todo[each.task.task], writers) for each in prospect.prepared]
+        work = [each for each in work if each.batches]
+        if not work:
+            continue
+        pool = pool or make_pool(prospect, run)
+        # In one process tasks follow each other; several workers never wait for the last batch of a task.
+        for group in [[each] for each in work] if options.engine.in_process else [work]:
+            _answer_group(group, prospect, run, pool, standings, progress, interruption)
+
+
+def _work(
+    prospect: Prospect, each: PreparedTask, batches: Sequence[Batch], writers: Mapping[str, JournalWriter]
+) -> TaskWork:
+    reads = getattr(prospect.model_class, "reads_media", True)
+    missing = frozenset(each.missing) if reads else frozenset()
+    return TaskWork(each.task.task, each.samples, batches, writers[each.task.task], missing)
+
+
+def _answer_group(
+    group: Sequence[TaskWork],
+    prospect: Prospect,
+    run: Run,
+    pool: Pool,
+    standings: Mapping[str, Standing],
+    progress: Progress,
+    interruption: Interruption,
+) -> None:
+    title = group[0].task if len(group) == 1 else f"{len(group)} tasks"
+    shard = prospect.options.engine.shard
+    waiting = sum(len(batch.requests) for each in group for batch in each.batches)
+    total = waiting if shard else sum(len(prospect.plans[each.task].requests) for each in group)
+    progress.begin(f"{title} (shard {shard})" if shard else title, total, max(0, total - waiting))
+    try:
+        answer(group, pool, _Telling(run, standings, progress), interruption.shielded, prospect.options.engine.timeout)
+    finally:
+        progress.end()
+
+
+class _Telling:
+    """Hands on what happens: to the standings, the progress display and `run.log`."""
+
+    def __init__(self, run: Run, standings: Mapping[str, Standing], progress: Progress) -> None:
+        self._run, self._standings, self._progress = run, standings, progress
+
+    def batch(self, task: str, entries: Sequence[Entry]) -> None:
+        self._standings[task].note(entries)
+        self._progress.advance(len(entries))
+
+    def note(self, text: str) -> None:
+        self._run.log(text)
+
+    def workers(self, doing: Mapping[str, str]) -> None:
+        self._progress.workers(doing)
+
+
+def make_pool(prospect: Prospect, run: Run) -> Pool:
+    """Return the workers that were asked for; none is started yet, but in one process the model is loaded.
+
+    Threads are those that the run began with, on whatever machine and by however many workers it is continued.
+    """
+    from lavit_eval.engines.asking import pin_threads
+    from lavit_eval.engines.here import Here
+
+    options = prospect.options
+    engine, threads = options.engine, int(run.manifest["hardware"]["threads"])
+    samples = {each.task.task: each.samples for each in prospect.prepared}
+    if engine.in_process:
+        pin_threads(threads)
+        model = prospect.model_class.load(options.model_options)
+        # Loading may be what imports torch.
+        pin_threads(threads)
+        return Here(model, samples)
+    greeting = Greeting(
+        target=targets("model")[options.model],
+        model_class=prospect.model_class,
+        options=options.model_options,
+        identity=prospect.model_identity,
+        threads=threads,
+        samples=samples,
+    )
+    devices = engine.devices or (options.model_options.device,)
+    if engine.engine == "ray":
+        from lavit_eval.engines.ray_cluster import RayPool
+
+        return RayPool(greeting, engine, devices[0], run.folder)
+    from lavit_eval.engines.local import LocalPool
+
+    count = engine.workers or len(devices)
+    run.log(f"{count} workers on {', '.join(devices)}, {threads} threads each")
+    return LocalPool(greeting, [devices[index % len(devices)] for index in range(count)], run.folder)
+
+
+def lacking_shards(run: Run, prepared: Sequence[PreparedTask]) -> list[str]:
+    """Return the shards (as I/N) whose part of an unfinished run is not answered, judged by the journals' names."""
+    partitions = sorted({int(found[1]) for path in _journals(run) if (found := _OF.search(path))})
+    if not partitions or set(run.tasks) != {each.task.task for each in prepared}:
+        return []
+    identity = run.identity
+    plans = plan_tasks(
+        prepared,
+        seed=identity["seed"],
+        repeats=identity["repeats"],
+        batch_size=identity["batch_size"],
+        visual_noise=identity["visual_noise"],
+    )
+    of = partitions[-1]
+    done = {name: Standing(run.all_entries(name)).done for name in run.tasks}
+    return [
+        str(shard)
+        for shard in (Shard(index, of) for index in range(1, of + 1))
+        if any((1, number) not in done[name] for name, own in owned(plans, shard).items() for number in own)
+    ]
+
+
+_OF = re.compile(r"journal-shard-\d+-of-(\d+)\.jsonl$")
+
+
+def _journals(run: Run) -> Iterator[str]:
+    for name in run.tasks:
+        yield from (path.name for path in journal_paths(run.task_folder(name)))

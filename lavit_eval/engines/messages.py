@@ -1,0 +1,127 @@
+"""What driver and workers say to each other: records as JSON, one line each; nothing is unpickled."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lavit_eval.models.protocol import ModelOptions
+from lavit_eval.sample import JSON, Medium, Request, Response, Sample, Seeds, Settings
+
+Message = dict[str, JSON]
+
+
+def to_line(message: Mapping[str, JSON]) -> str:
+    """Return a message as a line of JSON, its end included."""
+    return json.dumps(message, separators=(",", ":")) + "\n"
+
+
+def from_line(line: str | bytes) -> Message:
+    """Read a line back (raises ValueError for anything but a JSON object)."""
+    message = json.loads(line)
+    if not isinstance(message, dict):
+        raise ValueError("a message is a JSON object")
+    return message
+
+
+def pack_requests(requests: Sequence[Request]) -> Message:
+    """Return requests as JSON; settings and generation, which requests share, stand there once each."""
+    shared: dict[str, int] = {}
+    texts: list[str] = []
+    known: dict[tuple[int, int], int] = {}
+
+    def place(settings: Settings, generation: Mapping[str, JSON]) -> int:
+        # Requests of a task share the very objects: encoding them once per batch makes a message cheap.
+        mark = id(settings), id(generation)
+        if mark not in known:
+            text = json.dumps([dataclasses.asdict(settings), dict(generation)], sort_keys=True)
+            if text not in shared:
+                shared[text] = len(texts)
+                texts.append(text)
+            known[mark] = shared[text]
+        return known[mark]
+
+    rows = [
+        [
+            request.sample_id,
+            request.repeat,
+            request.kind,
+            [[medium.kind, medium.path, medium.name] for medium in request.media],
+            request.text,
+            place(request.settings, request.generation),
+            [request.seeds.run, request.seeds.repeat, request.seeds.write, request.seeds.question],
+            list(request.options),
+            request.output,
+        ]
+        for request in requests
+    ]
+    return {"shared": [json.loads(text) for text in texts], "rows": rows}
+
+
+def unpack_requests(packed: Message) -> list[Request]:
+    """Return the requests of a message."""
+    shared = [(Settings(**settings), generation) for settings, generation in packed["shared"]]
+    return [
+        Request(
+            sample_id=sample_id,
+            repeat=repeat,
+            kind=kind,
+            media=tuple(Medium(*medium) for medium in media),
+            text=text,
+            settings=shared[place][0],
+            seeds=Seeds(*seeds),
+            options=tuple(options),
+            generation=shared[place][1],
+            output=output,
+        )
+        for sample_id, repeat, kind, media, text, place, seeds, options, output in packed["rows"]
+    ]
+
+
+_RESPONSE = tuple(field.name for field in dataclasses.fields(Response))
+
+
+def pack_responses(responses: Sequence[Response]) -> list[Message]:
+    """Return responses as JSON, without the fields that are empty."""
+    packed = []
+    for response in responses:
+        fields = {name: getattr(response, name) for name in _RESPONSE}
+        packed.append({name: value for name, value in fields.items() if value is not None and value != {}})
+    return packed
+
+
+def unpack_responses(packed: Sequence[Mapping[str, Any]]) -> list[Response]:
+    """Return the responses of a message."""
+    return [Response(**fields) for fields in packed]
+
+
+def pack_samples(samples: Sequence[Sample]) -> list[Message]:
+    """Return samples as JSON."""
+    return [dataclasses.asdict(sample) for sample in samples]
+
+
+def unpack_samples(packed: Sequence[Mapping[str, Any]]) -> list[Sample]:
+    """Return the samples of a message."""
+    return [
+        Sample(
+            **{
+                **fields,
+                "media": tuple(Medium(**medium) for medium in fields["media"]),
+                "targets": tuple(Medium(**medium) for medium in fields["targets"]),
+                "references": tuple(fields["references"]),
+            }
+        )
+        for fields in packed
+    ]
+
+
+def pack_options(options: ModelOptions) -> Message:
+    """Return a model's options as JSON."""
+    return {**dataclasses.asdict(options), "arguments": dict(options.arguments), "kinds": sorted(options.kinds)}
+
+
+def unpack_options(packed: Message) -> ModelOptions:
+    """Return the options of a message."""
+    return ModelOptions(**{**packed, "kinds": frozenset(packed["kinds"])})

@@ -1,0 +1,271 @@
+"""Workers as Ray Core actors, on a cluster that exists or on one that is started for the run.
+
+Ray neither restarts actors nor repeats calls here: the scheduler does, so that a call bound to a dead actor never waits
+for it, and a sample that kills actors is found.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lavit_eval.engines.checks import Probe
+from lavit_eval.engines.greeting import Greeting
+from lavit_eval.engines.messages import from_line, pack_requests, to_line
+from lavit_eval.engines.options import EngineOptions
+from lavit_eval.engines.pool import Event, Left, Lost
+from lavit_eval.engines.ray_actor import RayActor
+from lavit_eval.engines.replies import event_of, ready_of
+from lavit_eval.engines.scheduler import WINDOW
+from lavit_eval.errors import UsageError
+from lavit_eval.sample import Request
+
+NOT_INSTALLED = "--engine ray needs the extra `ray`: pip install 'lavit-eval[ray]'"
+STARTS = 3
+"""How many actors in a row may die before they are ready."""
+LOOKED_EVERY = 10.0
+"""Seconds between looks at the cluster for GPUs that joined."""
+REACHED_IN = 10.0
+"""Seconds in which a cluster's head must answer."""
+
+
+@dataclass(slots=True, eq=False)
+class _Actor:
+    name: str
+    handle: Any
+    told: set[str] = field(default_factory=set)
+    ready: bool = False
+
+
+class RayPool:
+    """Actors, one per GPU of the cluster or as many as were asked for; one that dies is replaced.
+
+    An actor for which the cluster has no room yet waits and joins later. Without `--workers`, so does one for every GPU
+    that is added.
+
+    Args:
+        greeting: What they are told.
+        engine: Address and number of workers.
+        device: "cpu", or "cuda": then each actor gets a GPU of its own, which it sees as cuda:0.
+        folder: The run's, which all machines must share.
+    """
+
+    window = WINDOW
+
+    def __init__(self, greeting: Greeting, engine: EngineOptions, device: str, folder: Path) -> None:
+        self._greeting, self._engine, self._folder = greeting, engine, folder
+        self._gpu = device.startswith("cuda")
+        self._ray: Any = None
+        self._shut = False
+        self._probe: Probe | None = None
+        self._actors: dict[str, _Actor] = {}
+        self._calls: dict[Any, _Actor] = {}
+        self._lives = self._false_starts = 0
+        self._looked = 0.0
+
+    def start(self) -> None:
+        """Connect to the cluster, or start one, and ask it for the actors."""
+        ray = import_ray()
+        self._shut = not ray.is_initialized()
+        if self._shut:
+            connect(self._engine.ray_address, self._engine.workers)
+        self._ray = ray
+        self._probe = Probe(self._folder)
+        count = self._wanted()
+        if not count:
+            raise UsageError(
+                "The Ray cluster has no GPU; add a machine that has one, or take --device cpu --workers N."
+            )
+        for _ in range(count):
+            self._spawn()
+
+    def _wanted(self) -> int:
+        self._looked = time.monotonic()
+        if self._engine.workers is not None:
+            return self._engine.workers
+        return int(self._ray.cluster_resources().get("GPU", 0)) if self._gpu else 1
+
+    def _spawn(self) -> None:
+        assert self._probe is not None
+        self._lives += 1
+        name = str(self._lives)
+        remote = self._ray.remote(
+            num_cpus=1, num_gpus=1 if self._gpu else 0, max_restarts=0, max_task_retries=0, max_concurrency=1
+        )
+        actor = _Actor(name, remote(RayActor).remote())
+        self._actors[name] = actor
+        self._tell(actor, self._greeting.load(name, "cuda:0" if self._gpu else "cpu", self._probe))
+
+    def _tell(self, actor: _Actor, message: Mapping[str, Any]) -> None:
+        self._calls[actor.handle.handle.remote(to_line(message))] = actor
+
+    def send(self, worker: str, number: int, task: str, requests: Sequence[Request]) -> None:
+        """Call an actor."""
+        actor = self._actors.get(worker)
+        if actor is None:
+            return
+        if task not in actor.told:
+            actor.told.add(task)
+            about = self._greeting.of_task(task)
+            if about is not None:
+                self._tell(actor, about)
+        self._tell(actor, {"do": "respond", "number": number, "task": task, "requests": pack_requests(requests)})
+
+    def events(self, patience: float) -> list[Event]:
+        """Return what the actors replied, and whom the cluster lost."""
+        if time.monotonic() - self._looked > LOOKED_EVERY:
+            for _ in range(self._wanted() - len(self._actors)):
+                self._spawn()
+        calls = list(self._calls)
+        if not calls:
+            time.sleep(patience)
+            return []
+        found, _ = self._ray.wait(calls, num_returns=1, timeout=patience)
+        if found:
+            found, _ = self._ray.wait(calls, num_returns=len(calls), timeout=0)
+        return [event for call in found if (event := self._event(call)) is not None]
+
+    def _event(self, call: Any) -> Event | None:
+        actor = self._calls.pop(call, None)
+        if actor is None:
+            return None
+        try:
+            line = self._ray.get(call)
+        except self._ray.exceptions.RayError as error:
+            return self._ended(actor, error)
+        if not line:
+            return None
+        message = from_line(line)
+        if message["say"] == "ready":
+            assert self._probe is not None
+            actor.ready, self._false_starts = True, 0
+            return ready_of(actor.name, message, self._probe)
+        return event_of(actor.name, message)
+
+    def _ended(self, actor: _Actor, error: Exception) -> Event:
+        self._forget(actor)
+        detail = " ".join(str(error).split())[:300]
+        if not actor.ready:
+            self._false_starts += 1
+            if self._false_starts >= STARTS and not any(other.ready for other in self._actors.values()):
+                raise UsageError(
+                    f"{STARTS} Ray actors in a row ended before their model was loaded ({detail}); "
+                    "look into Ray's logs, and take fewer --workers if memory did not suffice."
+                )
+        self._spawn()
+        return Left(actor.name) if getattr(error, "preempted", False) else Lost(actor.name, "its actor died", detail)
+
+    def _forget(self, actor: _Actor) -> None:
+        self._actors.pop(actor.name, None)
+        self._calls = {call: other for call, other in self._calls.items() if other is not actor}
+
+    def give_up(self, worker: str) -> None:
+        """Kill an actor and ask for another."""
+        actor = self._actors.get(worker)
+        if actor is not None:
+            self._ray.kill(actor.handle, no_restart=True)
+            self._forget(actor)
+            self._spawn()
+
+    def close(self) -> None:
+        """Kill the actors, and leave the cluster if this pool entered it."""
+        if self._ray is not None:
+            for actor in self._actors.values():
+                with suppress(Exception):
+                    self._ray.kill(actor.handle, no_restart=True)
+            if self._shut:
+                self._ray.shutdown()
+        self._actors, self._calls, self._ray = {}, {}, None
+        if self._probe is not None:
+            self._probe.close()
+            self._probe = None
+
+
+def cluster_problems(engine: EngineOptions) -> list[str]:
+    """Return what can be said against a Ray run before anything is begun, one sentence each."""
+    try:
+        if importlib.util.find_spec("ray") is None:
+            raise UsageError(NOT_INSTALLED)
+        address = engine.ray_address or os.environ.get("RAY_ADDRESS")
+        if address not in (None, "", "auto", "local"):
+            _check_reachable(address)
+    except UsageError as error:
+        return [str(error)]
+    return []
+
+
+def import_ray() -> Any:
+    """Return Ray (raises UsageError where it is not installed)."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise UsageError(NOT_INSTALLED) from None
+    return ray
+
+
+def connect(address: str | None, workers: int | None = None) -> None:
+    """Connect to a cluster, or start one on this machine where neither an address nor RAY_ADDRESS names any.
+
+    Raises:
+        UsageError: The cluster does not answer, does not let us in, or runs other versions.
+    """
+    ray = import_ray()
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    if address == "local":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        quiet |= {"num_cpus": max(cores, workers or 1), "include_dashboard": False}
+    elif address != "auto":
+        _check_reachable(address)
+    try:
+        _init(ray, address, quiet)
+    except ConnectionError:
+        raise UsageError(_unreachable(address)) from None
+    except Exception as error:
+        # Ray raises bare exceptions too.
+        said = " ".join(str(error).split())
+        if type(error).__name__ == "AuthenticationError" or "token" in said:
+            raise UsageError(
+                f"The Ray cluster at {address} does not let this machine in: copy the head's token here "
+                "(RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token) and set RAY_AUTH_MODE=token."
+            ) from None
+        if "ersion mismatch" in said:
+            raise UsageError(
+                f"The Ray cluster at {address} runs other versions than this machine ({said[:200]}); "
+                "install the same Ray and Python in both places."
+            ) from None
+        raise UsageError(f"No Ray cluster could be used at {address}: {said[:200]}") from None
+
+
+def _init(ray: Any, address: str, settings: Mapping[str, Any]) -> None:
+    """Enter the cluster; on a busy machine Ray's own processes may need a second start."""
+    for left in reversed(range(STARTS)):
+        try:
+            ray.init(address=address, **settings)
+            return
+        except Exception as error:
+            if not left or "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit() or "://" in address:
+        raise UsageError(f"--ray-address {address!r} is not HOST:PORT of the cluster's head, nor auto.")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), REACHED_IN).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"{_unreachable(address)} ({error})") from None
+
+
+def _unreachable(address: str) -> str:
+    return f"No Ray cluster answers at {address}; start one (ray start --head) or leave out --ray-address."

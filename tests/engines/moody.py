@@ -1,0 +1,90 @@
+"""A model for spawned workers that dies, hangs, runs out of memory or waits where its arguments say so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from lavit_eval import registry
+from lavit_eval.engines.options import EngineOptions
+from lavit_eval.models.protocol import FactoryMethods, ModelOptions
+from lavit_eval.prospect import RunOptions
+from lavit_eval.sample import JSON, Request, RequestKind, Response
+from tests.tiny_world import msvd_task, options_for, write_msvd
+
+TARGET = "tests.engines.moody:Moody"
+
+
+class Moody(FactoryMethods):
+    """Answers "cat" to every second question and "dog" to the others.
+
+    Arguments: `log` (a file to which sample ids and the process are appended), `seconds` per batch; and, as ids joined
+    by "+": `kills`, `hangs`, `memory` (samples that do so always) and `kills_once` (only while the file `once` is
+    absent).
+    """
+
+    capabilities: ClassVar[frozenset[RequestKind]] = frozenset({"answer", "caption"})
+    default_batch_size: ClassVar[int] = 3
+
+    @classmethod
+    def identify(cls, options: ModelOptions) -> Mapping[str, JSON]:
+        """Be the same model however it behaves."""
+        return {"class": cls.__name__}
+
+    @classmethod
+    def load(cls, options: ModelOptions) -> Moody:
+        """Die while loading, if told so."""
+        if "dies_loading" in options.arguments:
+            os._exit(7)
+        return cls(options)
+
+    def _named(self, argument: str) -> set[str]:
+        return set(filter(None, self.options.arguments.get(argument, "").split("+")))
+
+    def respond(self, requests: Sequence[Request]) -> list[Response]:
+        """Answer a batch, if nothing keeps it from that."""
+        ids = {request.sample_id for request in requests}
+        log = self.options.arguments.get("log")
+        if log:
+            with open(log, "a") as stream:
+                stream.write("".join(f"{request.sample_id} {os.getpid()}\n" for request in requests))
+        once = Path(self.options.arguments.get("once", "/nowhere"))
+        if ids & self._named("kills") or (ids & self._named("kills_once") and not once.exists()):
+            if once.parent.is_dir():
+                once.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if ids & self._named("hangs"):
+            time.sleep(1000)
+        if ids & self._named("memory"):
+            raise MemoryError("made not to fit")
+        if ids & self._named("raises"):
+            raise RuntimeError("made to raise")
+        time.sleep(float(self.options.arguments.get("seconds", "0")))
+        return [
+            Response(request.sample_id, request.repeat, "answered", text="cat" if int(request.sample_id) % 2 else "dog")
+            for request in requests
+        ]
+
+
+def moody_options(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, engine: EngineOptions | None = None, **arguments: str
+) -> RunOptions:
+    """Return the options of a run of `moody` on 24 made questions."""
+    monkeypatch.setitem(registry.BUILT_IN["model"], "moody", TARGET)  # type: ignore[arg-type]
+    registry.targets.cache_clear()
+    if not (folder / "data").exists():
+        write_msvd(folder / "data")
+    task = msvd_task(24, folder / "tasks")
+    fields: dict[str, Any] = {
+        "model": "moody",
+        "run_id": "r",
+        "model_options": ModelOptions(arguments=arguments),
+        "engine": engine or EngineOptions(),
+    }
+    return options_for(task, folder / "data", folder / "out", **fields)

@@ -1,0 +1,109 @@
+"""Ray actors answer a run as any other worker does; one that is killed costs its batch only."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lavit_eval.engines import checks
+from lavit_eval.engines.options import EngineOptions
+from lavit_eval.engines.ray_cluster import cluster_problems
+from lavit_eval.errors import PreflightError, UsageError
+from lavit_eval.evaluate import evaluate
+from lavit_eval.prospect import foresee
+from tests.engines.moody import moody_options
+
+RAY = EngineOptions(engine="ray", workers=2)
+
+
+def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert cluster_problems(RAY) == ["--engine ray needs the extra `ray`: pip install 'lavit-eval[ray]'"]
+
+
+def test_a_head_that_does_not_answer_stops_the_run_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    engine = dataclasses.replace(RAY, ray_address="127.0.0.1:1")
+    with pytest.raises(PreflightError, match=r"No Ray cluster answers at 127\.0\.0\.1:1; start one"):
+        evaluate(moody_options(monkeypatch, tmp_path, engine))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    ray = pytest.importorskip("ray", reason="needs the extra `ray`")
+    from lavit_eval.engines.ray_cluster import connect
+
+    connect("local", workers=2)
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+class TestOnACluster:
+    """One local cluster for all, since starting Ray takes half a minute."""
+
+    def test_a_killed_actor_loses_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        alone = evaluate(moody_options(monkeypatch, tmp_path / "alone")).run
+        log = tmp_path / "log"
+        options = moody_options(monkeypatch, tmp_path / "ray", RAY, seconds="0.3", log=str(log))
+
+        def kill_the_first_that_answers() -> None:
+            deadline = time.monotonic() + 120
+            while not log.exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            os.kill(int(log.read_text().split()[1]), signal.SIGKILL)
+
+        killer = threading.Thread(target=kill_the_first_that_answers)
+        killer.start()
+        outcome = evaluate(options)
+        killer.join()
+        assert outcome.complete
+        assert outcome.run.scores_path.read_bytes() == alone.scores_path.read_bytes()
+        said = (outcome.run.folder / "run.log").read_text()
+        assert re.search(r"worker \d+ is lost over made_qa batch \d+: its actor died", said)
+        asked = [line.split()[0] for line in log.read_text().splitlines()]
+        assert len(asked) == 24 + 3
+        assert not list(outcome.run.folder.glob(".shared-*"))
+
+    def test_a_sample_that_kills_actors_fails_alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        outcome = evaluate(moody_options(monkeypatch, tmp_path, RAY, kills="101"))
+        task = outcome.scores["tasks"]["made_qa"]
+        assert [failure["sample_id"] for failure in task["failures"]] == ["101"]
+        assert task["answered"] == 23
+
+    def test_an_actor_that_hangs_is_given_up(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        outcome = evaluate(moody_options(monkeypatch, tmp_path, dataclasses.replace(RAY, timeout=1.0), hangs="603"))
+        assert [failure["sample_id"] for failure in outcome.scores["tasks"]["made_qa"]["failures"]] == ["603"]
+
+    def test_other_versions_models_and_folders_are_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        options = moody_options(monkeypatch, tmp_path, RAY)
+        with monkeypatch.context() as changed:
+            changed.setattr("lavit_eval.engines.greeting.versions_here", lambda: {"torch": "0.1"})
+            with pytest.raises(UsageError, match="runs other versions than this machine"):
+                evaluate(options)
+        with monkeypatch.context() as changed:
+            changed.setattr(checks.Probe, "message", {"path": "/nowhere/shared", "nonce": "x"})
+            with pytest.raises(UsageError, match="do not share /nowhere"):
+                evaluate(options)
+        with pytest.raises(UsageError, match="differs in checkpoint, class; give all machines the same"):
+            evaluate(options, prospect=dataclasses.replace(foresee(options), model_identity={"checkpoint": "another"}))
+        gpus = dataclasses.replace(RAY, workers=None, devices=("cuda",))
+        with pytest.raises(UsageError, match="The Ray cluster has no GPU"):
+            evaluate(dataclasses.replace(options, engine=gpus))
+        assert evaluate(options).complete
