@@ -170,12 +170,8 @@ def engine_of(options: argparse.Namespace) -> EngineOptions:
     if options.ray_address is not None and not ray:
         raise UsageError("--ray-address belongs to --engine ray; give both or neither.")
     shard = parse_shard(options.shard) if options.shard is not None else None
-    if shard is not None and options.fresh:
-        raise UsageError("--fresh with --shard would begin a run per shard; give the shards a new --run-id instead.")
-    if shard is not None and options.retry_failed:
-        raise UsageError(
-            "--retry-failed asks what failed in the whole run; finish the shards, then give it without --shard."
-        )
+    if shard is not None:
+        _check_shard(options)
     return EngineOptions(
         engine=options.engine,
         workers=options.workers,
@@ -184,6 +180,17 @@ def engine_of(options: argparse.Namespace) -> EngineOptions:
         shard=shard,
         ray_address=options.ray_address,
     )
+
+
+def _check_shard(options: argparse.Namespace) -> None:
+    if options.fresh:
+        raise UsageError("--fresh with --shard would begin a run per shard; give the shards a new --run-id instead.")
+    if options.retry_failed:
+        raise UsageError(
+            "--retry-failed asks what failed in the whole run; finish the shards, then give it without --shard."
+        )
+    if options.judge_model is not None:
+        raise UsageError("A shard does not score; finish the shards, then `lavit-eval judge RUN --judge-model MODEL`.")
 
 
 def equipment_of(options: argparse.Namespace) -> Equipment:
