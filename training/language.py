@@ -44,17 +44,17 @@ TURNS = ((False, False), (True, True))
 """In which forms the language model meets each film's motion: as it is, and turned by half a circle."""
 OWN = 0.3
 """How often the motion is that of the keyframe's own film: elsewhere the keyframe tells nothing of it, as it should."""
-WITHOUT_MOTION = 0.2
+WITHOUT_MOTION = 0.35
 """How often a film's motion is hidden; then only what the keyframe shows is asked, half as much again."""
 LISTS = 2
 """How often each film's shapes are to be listed, an image's once."""
-IMAGES = 0.2
+IMAGES = 0.25
 """Share of images."""
 CAPTIONS = 0.5
 """How often an image is also described."""
 BRIGHTNESS = 0.3
 """Spread of all else that the language model sees at first, about that of its embeddings."""
-TOLD = 0.1
+TOLD = 0.12
 """How often codes are to be written after a caption, instead of answers after codes."""
 UNTOLD = 0.15
 """How often the caption is left out there."""

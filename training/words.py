@@ -74,10 +74,9 @@ def ask_motion(scene: Scene, name: str, turned: tuple[bool, bool], generator: to
     """
     scene = replace(scene, index=_draw(1 << 30, generator), shapes=(replace(scene.main, kind=name), *scene.shapes[1:]))
     found = []
-    # Neighbours ask for the first way and for the last; what depends on where codes stand is found late, so ask it twice.
-    neighbour, twice = replace(scene, index=scene.index ^ 1), ("order", "place")
-    every = [(scene, kind) for kind in sorted(MOTION_KINDS)] + [(neighbour, kind) for kind in twice]
-    for asked, kind in every:
+    # Neighbours ask for the first way and for the last.
+    neighbour = replace(scene, index=scene.index ^ 1)
+    for asked, kind in (*((scene, kind) for kind in sorted(MOTION_KINDS)), (neighbour, "order")):
         try:
             question = ask(asked, kind)
         except ValueError:
