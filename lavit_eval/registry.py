@@ -45,6 +45,8 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "tgif_qa_frame": "lavit_eval.benchmarks.tgif_qa:TgifQaFrame",
         "ucf101": "lavit_eval.benchmarks.ucf101:Ucf101",
         "vatex_en": "lavit_eval.benchmarks.vatex:VatexEn",
+        "vbench": "lavit_eval.benchmarks.vbench:Vbench",
+        "vbench_i2v": "lavit_eval.benchmarks.image_to_video:VbenchI2v",
         "vcg_bench": "lavit_eval.benchmarks.vcg_bench:VcgBench",
         "video_mme": "lavit_eval.benchmarks.video_mme:VideoMme",
         "videohallucer": "lavit_eval.benchmarks.videohallucer:Videohallucer",

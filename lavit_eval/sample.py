@@ -167,7 +167,7 @@ class Score:
     higher_is_better: bool
     unit: str
     categories: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
-    """Axis -> category -> {"value", "n"}."""
+    """Axis -> category -> {"value", "n", "low", "high"}; the last two are the ends of the 95 % interval."""
     repeats: tuple[float | None, ...] = ()
     """The value of each repeat, when there is more than one; None where it is undefined."""
     skipped: str | None = None

@@ -182,7 +182,8 @@ def _of_samples(
     records: list[dict[str, JSON]],
 ) -> Score:
     """Return the score of a metric of samples and note each one's part of it."""
-    from lavit_eval.statistics import categories, interval, total_value
+    from lavit_eval.category_scores import categories
+    from lavit_eval.statistics import interval, total_value
 
     parts = _parts(metric, measured)
     for place, (index, record) in enumerate(zip(rows, measured.per_sample, strict=False)):
@@ -199,7 +200,8 @@ def _of_samples(
         coverage=len(rows) / ground.total,
         higher_is_better=metric.higher_is_better,
         unit=metric.unit,
-        categories=categories(measured, samples),
+        # Points that add up over categories, as MME's, have another range in each.
+        categories=categories(measured, samples, metric.bounds if metric.bounds == (0.0, 100.0) else None),
         repeats=_per_repeat(measured, [ground.scored[index].repeat for index in rows], ground.repeats),
         details=dict(measured.details),
     )

@@ -23,7 +23,9 @@ from lavit_eval.generation_settings import GenerationSettings
 from lavit_eval.sample import JSON, MAKING, RequestKind, Sample, Settings
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")]
-SubmissionForm = Literal["vqa", "vizwiz"]
+SubmissionForm = Literal["vqa", "vizwiz", "nocaps", "egoschema", "perception_test", "mmbench"]
+CAPTIONED = frozenset({"nocaps"})
+"""Forms of captions; the others are of answers."""
 
 
 class Decoding(BaseModel):
@@ -55,6 +57,21 @@ class Decoding(BaseModel):
         return Settings(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Settings)})
 
 
+class Subset(BaseModel):
+    """A fixed part of a benchmark, drawn alike from every category (see `lavit_eval.subset.chosen`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    count: int = Field(ge=1)
+    """How many units."""
+    seed: int = 0
+    """Draws others; it is this field, never the run's seed."""
+    by: tuple[str, ...] | None = None
+    """The axes of categories whose combinations are the strata; all where absent."""
+    unit: Literal["sample", "medium"] = "sample"
+    """Whether single samples are drawn, or media with all their questions."""
+
+
 class Task(BaseModel):
     """Data, prompt, decoding and metrics: all that can change a score."""
 
@@ -67,6 +84,8 @@ class Task(BaseModel):
     split: str
     samples: int | None = Field(default=None, ge=1)
     """How many samples the official split has; another count stops the run."""
+    subset: Subset | None = None
+    """Which of the samples are taken; the score is then labelled as limited. Counts of the split stay checked."""
     request: Literal["answer", "caption", "generate_image", "generate_video", "reconstruct_video"]
     prompt: str
     """What the model is asked; `{question}` stands for the sample's question, nothing else is replaced."""
@@ -109,8 +128,10 @@ class Task(BaseModel):
             raise ValueError("a metric stands twice in metrics")
         if strange := sorted(set(self.protocols) - set(self.metrics)):
             raise ValueError(f"protocols names {strange[0]!r}, which is not one of metrics {list(self.metrics)}")
-        if self.submission is not None and self.request != "answer":
-            raise ValueError("submission is for answer tasks only")
+        if self.submission is not None and (self.request == "caption") != (self.submission in CAPTIONED):
+            raise ValueError(f"submission {self.submission} is not for tasks that ask for {self.request}")
+        if self.submission is not None and self.request in MAKING:
+            raise ValueError("submission is for answers and captions only")
         if self.request == "answer" and "{question}" not in self.prompt:
             raise ValueError("the prompt of an answer task must contain {question}")
         return self
@@ -195,10 +216,18 @@ class Suite(BaseModel):
     suite: Name
     description: str = ""
     tasks: tuple[Name, ...] = Field(min_length=1)
+    subset: dict[Name, Subset] = Field(default_factory=dict)
+    """Task -> the part of it that is taken."""
     data: Literal["yours", "demo"] = "yours"
     size: int = Field(default=16, ge=1)
     """Of demo data: videos of each benchmark, and images."""
     models: tuple[SuiteRun, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Suite:
+        if strange := sorted(set(self.subset) - set(self.tasks)):
+            raise ValueError(f"subset names {strange[0]!r}, which is not one of the suite's tasks")
+        return self
 
 
 def load_task(path: Path, parents: Mapping[str, Path]) -> Task:

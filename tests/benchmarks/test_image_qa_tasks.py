@@ -80,7 +80,7 @@ CASES: dict[str, tuple[Callable[[Path], object], str, int, str, Mapping[str, flo
 }
 
 
-SUBMITTED = {"vqav2_testdev", "vizwiz_vqa_test"}
+SUBMITTED = {"vqav2_testdev", "vizwiz_vqa_test", "mmbench_test"}
 """See tests/test_submissions.py."""
 
 
