@@ -146,6 +146,7 @@ def _manifest(prospect: Prospect, run: Run) -> dict[str, JSON]:
         "model": {
             "name": options.model,
             "label": options.label or options.model,
+            "prior": bool(getattr(prospect.model_class, "prior", False)),
             "identity": dict(prospect.model_identity),
             "identity_by_kind": {kind: dict(identity) for kind, identity in prospect.identity_by_kind.items()},
         },

@@ -133,7 +133,7 @@ def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
         from lavit_eval.report_command import report
 
         return report(options)
-    if options.command in ("score", "sweep", "selfcheck"):
+    if options.command in ("score", "judge", "sweep", "selfcheck"):
         return _dispatch_scoring(options, given)
     from lavit_eval import running
 
@@ -141,6 +141,10 @@ def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
 
 
 def _dispatch_scoring(options: argparse.Namespace, given: Sequence[str]) -> int:
+    if options.command == "judge":
+        from lavit_eval.judge_commands import judge
+
+        return judge(options)
     from lavit_eval import score_commands
 
     if options.command == "score":

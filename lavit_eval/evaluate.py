@@ -14,6 +14,7 @@ from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.features.equipment import Equipment
 from lavit_eval.interruption import Interruption
 from lavit_eval.journal import Entry, JournalWriter, latest
+from lavit_eval.judging import judge_run
 from lavit_eval.models.protocol import Model
 from lavit_eval.plan import Batch, TaskPlan
 from lavit_eval.preparation import PreparedTask
@@ -32,6 +33,8 @@ class Outcome:
     state: Literal["new", "continued", "finished before"]
     notices: tuple[str, ...] = ()
     """How device, packages or code differ from those that the run began with."""
+    unjudged: str | None = None
+    """Why the judge that was asked for did not judge every answer: it went down meanwhile."""
 
     @property
     def complete(self) -> bool:
@@ -64,15 +67,16 @@ def evaluate(
     with claimed(prospect) as (choice, writers):
         stored = choice.scores
         if stored is not None and not writers:
-            return Outcome(choice.run, stored, "finished before")
+            scores, unjudged = (stored, None) if options.judge is None else _judged(prospect, choice.run, progress)
+            return Outcome(choice.run, scores, "finished before", unjudged=unjudged)
         notices = changed_stack(choice.run, options.model_options.device) if choice.exists else []
         for notice in notices:
             choice.run.log(notice)
         # Scores of a run that is answered again are stale from now on; they come back when it is scored.
         choice.run.scores_path.unlink(missing_ok=True)
         _answer_all(prospect, choice.run, writers, progress or Silence(), interruption or Interruption())
-    scores = score_run(prospect.prepared, choice.run, options.equipment, progress)
-    return Outcome(choice.run, scores, "continued" if choice.exists else "new", tuple(notices))
+    scores, unjudged = _judged(prospect, choice.run, progress)
+    return Outcome(choice.run, scores, "continued" if choice.exists else "new", tuple(notices), unjudged)
 
 
 def remaining(plan: TaskPlan, entries: Sequence[Entry], retry_failed: bool) -> list[Batch]:
@@ -137,6 +141,22 @@ def _answer_task(
         answer(model, batches, writer, missing, interruption.shielded, note)
     finally:
         progress.end()
+
+
+def _judged(prospect: Prospect, run: Run, progress: Progress | None) -> tuple[dict[str, Any], str | None]:
+    """Judge what was answered, where a judge was asked for, and score the run; return also why it was not judged.
+
+    A judge that goes down costs no other score: the run is then scored without it.
+    """
+    unjudged = None
+    if prospect.options.judge is not None:
+        try:
+            for judged in judge_run(prospect.prepared, run, prospect.options.judge, progress):
+                print(judged, file=sys.stderr)
+        except UsageError as error:
+            unjudged = str(error)
+            run.log(unjudged)
+    return score_run(prospect.prepared, run, prospect.options.equipment, progress), unjudged
 
 
 def _pin_threads(count: int) -> None:

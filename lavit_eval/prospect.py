@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lavit_eval.features.equipment import Equipment
+from lavit_eval.judgements import judge_problems, judged_metrics
+from lavit_eval.judges.protocol import JudgeOptions
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.plan import TaskPlan, VisualNoise
 from lavit_eval.preparation import PreparedTask, check_capabilities, disk_problem, model_digest, plan_tasks, prepare
@@ -17,6 +19,7 @@ from lavit_eval.sample import JSON, RequestKind
 from lavit_eval.task import Task
 
 DEFAULT_BATCH_SIZE = 8
+WITHOUT_JUDGE = "no judge: name one with --judge-model, or judge the finished run: lavit-eval judge RUN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class RunOptions:
     model_options: ModelOptions = field(default_factory=ModelOptions)
     equipment: Equipment = field(default_factory=Equipment)
     """Weights and device of those metrics that need networks."""
+    judge: JudgeOptions | None = None
+    """Who gives the scores of judged metrics; None leaves them for later."""
     seed: int = 42
     repeats: int = 1
     limit: int | None = None
@@ -75,6 +80,9 @@ class Prospect:
         for each in self.prepared:
             for metric, why in each.skipped_metrics.items():
                 reasons.setdefault(why, []).append(f"{each.task.task}/{metric}")
+            if self.options.judge is None and not self.options.demo:
+                for metric in judged_metrics(each.task):
+                    reasons.setdefault(WITHOUT_JUDGE, []).append(f"{each.task.task}/{metric}")
         return [f"Will be skipped ({why}): {', '.join(metrics)}" for why, metrics in reasons.items()]
 
 
@@ -112,7 +120,8 @@ def foresee(options: RunOptions) -> Prospect:
         "visual_noise": options.visual_noise,
         "demo": options.demo,
     }
-    everything = (*problems, *model_problems, *data_problems, *([disk] if disk else []))
+    judge = judge_problems(options.judge, options.tasks) if options.judge is not None else []
+    everything = (*problems, *model_problems, *data_problems, *([disk] if disk else []), *judge)
     by_kind: dict[str, Mapping[str, JSON]] = {}
     if not problems and not model_problems:
         by_kind |= {kind: _identity_of_kind(model_class, options, kind) for kind in sorted(kinds)}

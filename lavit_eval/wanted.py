@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lavit_eval.errors import UsageError
 from lavit_eval.features.equipment import Equipment
+from lavit_eval.judge_flags import judge_asked_for
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.prospect import RunOptions
 from lavit_eval.registry import Catalogue, find
@@ -52,6 +53,7 @@ def runs_asked_for(options: argparse.Namespace, given: Sequence[str]) -> list[Ru
         retry_failed=options.retry_failed,
         allow_missing=options.allow_missing,
         equipment=equipment_of(options),
+        judge=judge_asked_for(options),
         command=tuple(given),
         **({"threads": options.threads} if options.threads else {}),
     )

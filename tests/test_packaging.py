@@ -29,6 +29,7 @@ def test_the_wheel_holds_tasks_and_published_numbers(wheel: Path) -> None:
             if path.is_file():
                 assert f"lavit_eval/shipped/{path.relative_to(PROJECT).as_posix()}" in names
     assert "lavit_eval/py.typed" in names
+    assert "lavit_eval/judges/prompts/video_qa.yaml" in names
     assert not [name for name in names if name.startswith(("tests/", "perf/", "training/"))]
 
 

@@ -65,6 +65,8 @@ class FactoryMethods:
     default_batch_size: ClassVar[int] = 64
     """Requests per batch for `--batch-size auto`."""
     takes_checkpoint: ClassVar[bool] = False
+    prior: ClassVar[bool] = False
+    """Whether it looks at nothing: a floor to compare with, no stage in the history of any other model."""
 
     def __init__(self, options: ModelOptions) -> None:
         self.options = options

@@ -139,7 +139,7 @@ GENERATED: list[tuple[str, str, str, dict[str, object]]] = [
     ("mscoco_t2i_30k_demo", "mscoco_t2i", "val", {}),
     ("long_video_demo", "evalcrafter", "test", {"videos": 4}),
     ("image_to_video_demo", "image_to_video", "test", {}),
-    ("video_reconstruction_demo", "msrvtt", "test", {"video": "source", "first": 4}),
+    ("video_reconstruction_demo", "msrvtt", "test", {"video": "source", "first": 8}),
 ]
 
 
@@ -155,7 +155,7 @@ def test_the_readers_find_as_many_samples_as_stated(
 
 def test_generating_tasks_have_more_samples_with_more_videos() -> None:
     counts = demo_counts(videos=16, images=2)
-    assert (counts["msrvtt_t2v_demo"], counts["video_reconstruction_demo"], counts["mscoco_t2i_30k_demo"]) == (8, 4, 2)
+    assert (counts["msrvtt_t2v_demo"], counts["video_reconstruction_demo"], counts["mscoco_t2i_30k_demo"]) == (8, 8, 2)
 
 
 def test_ucf101_clips(demo_root: Path) -> None:
