@@ -13,7 +13,7 @@ from lavit_eval.digests import digest_file
 from lavit_eval.errors import UsageError
 from lavit_eval.files import write_json
 
-DEMO_VERSION = 6
+DEMO_VERSION = 7
 """Rises when the same seed would give other data."""
 MARKER = "DEMO.json"
 """Written last: version, seed, counts, and the size and SHA-256 of every other file."""
