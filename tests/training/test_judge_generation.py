@@ -23,7 +23,7 @@ def write_run(folder: Path, fvd: float, backwards: bool = False) -> Path:
     kept = {name: {} for name in ("identity", "plan", "counts")}
     write_json(
         folder / "manifest.json",
-        {"schema": SCHEMA, "created": "", "identity_digest": "", "data_root": "", "model": {}, "tasks": {}, **kept},
+        {"schema": SCHEMA, "created": "2026-01-01T00:00:00.000+00:00", "identity_digest": "", "data_root": "", "model": {}, "tasks": {}, **kept},
     )
     scored = {"tasks": {TASK: {"metrics": {"fvd": {"value": fvd}}}}, "model": {"label": folder.name}}
     write_json(folder / "scores.json", {"schema": SCHEMA, "demo": True, "seed": 0, **scored})
