@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,13 +21,18 @@ from training.judge_generation import TASK, main
 
 def write_run(folder: Path, fvd: float, backwards: bool = False) -> Path:
     """Write a run of two videos and a failure, as far as the judge reads it."""
-    kept = {name: {} for name in ("identity", "plan", "counts")}
-    write_json(
-        folder / "manifest.json",
-        {"schema": SCHEMA, "created": "2026-01-01T00:00:00.000+00:00", "identity_digest": "", "data_root": "", "model": {}, "tasks": {}, **kept},
-    )
-    scored = {"tasks": {TASK: {"metrics": {"fvd": {"value": fvd}}}}, "model": {"label": folder.name}}
-    write_json(folder / "scores.json", {"schema": SCHEMA, "demo": True, "seed": 0, **scored})
+    asked = {"tasks": {}, "seed": 0, "repeats": 1, "limit": None, "batch_size": 2, "visual_noise": "per-medium"}
+    kept: dict[str, Any] = {name: {} for name in ("plan", "counts", "tasks")}
+    kept |= {"identity": {"model": {"name": "m"}, "demo": True, **asked}, "identity_digest": "", "data_root": ""}
+    created = "2026-01-01T00:00:00+00:00"
+    model = {"name": "m", "digest": "d", "label": folder.name}
+    write_json(folder / "manifest.json", {"schema": SCHEMA, "created": created, "model": model, **kept})
+    value = {"value": fvd, "interval": None, "n": 2, "coverage": 0.5, "higher_is_better": False, "unit": "distance"}
+    score = value | {"skipped": None, "categories": {}, "repeats": [], "details": {}}
+    counts = {"n": 3, "answered": 2, "failed": 1, "skipped": 0, "failures": [], "labels": []}
+    task = {"protocol": "p", "data": "d", "primary": "fvd", "metrics": {"fvd": score}, **counts}
+    scores = {"schema": SCHEMA, "demo": True, "seed": 0, "model": model, "tasks": {TASK: task}}
+    write_json(folder / "scores.json", scores)
     made = [Response("lost", 0, "failed", error="no")]
     for index in (0, 2):
         scene = draw_film(5, "judged", index, ("straight",))
