@@ -14,6 +14,7 @@ from lavit_eval.errors import UsageError
 
 ANOTHER_METRIC = "another metric"
 ANOTHER_JUDGE = "another judge"
+ANOTHER_SPLIT = "another split"
 JUDGED_AS = {
     "judge_accuracy": "judge_accuracy_gpt35",
     "judge_score": "judge_score_gpt35",
@@ -119,7 +120,7 @@ def beside(task: str, metric: str, *, primary: bool, labels: Sequence[str] = ())
         return None
     chosen = (same or judged or targets)[0]
     obstacles = [] if same else [ANOTHER_JUDGE if judged else ANOTHER_METRIC]
-    if chosen.note.startswith("another split"):
+    if chosen.note.startswith(ANOTHER_SPLIT):
         obstacles.append(chosen.note.split(";")[0])
     inside = re.search(r"\(([^()]*)\)$", chosen.published_metric)
     return Beside(

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from lavit_eval.errors import UsageError, nearest
 from lavit_eval.open_points import OpenPoint, open_points, protocol_assumptions
-from lavit_eval.published import JUDGED_AS, PublishedNumber, all_published
+from lavit_eval.published import ANOTHER_SPLIT, JUDGED_AS, PublishedNumber, all_published
 
 SCHEMA = 1
 Verdict = Literal["reproduced", "differs", "not comparable", "not run"]
@@ -198,7 +198,7 @@ def _verdict(
     if score.get("value") is None:
         return "not run", score.get("skipped") or "no value"
     obstacles = list(dict.fromkeys([*scored.get("labels", ()), *score.get("labels", ())]))
-    if claim.note.startswith("another split"):
+    if claim.note.startswith(ANOTHER_SPLIT):
         obstacles.append(claim.note.split(";")[0])
     if score["coverage"] < 1 and not any("partial" in one for one in obstacles):
         obstacles.append("partial")

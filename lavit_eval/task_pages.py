@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lavit_eval.cards import Archive, Card, DataFile, card_of
 from lavit_eval.open_points import open_points
-from lavit_eval.published import Beside, beside, published
+from lavit_eval.published import ANOTHER_SPLIT, Beside, beside, published
 from lavit_eval.sample import JSON
 from lavit_eval.task import Decoding, Task
 
@@ -50,7 +51,11 @@ def tasks_by_kind(tasks: Sequence[Task]) -> dict[str, list[Task]]:
 def paper_number(task: Task) -> Beside | None:
     """Return the paper's number of a task's primary metric, or of another one where the paper has only that."""
     labels = ("demo features",) if task.features == "demo" else ()
-    return beside(task.published_task, task.primary, primary=True, labels=labels)
+    found = beside(task.published_task, task.primary, primary=True, labels=labels)
+    if found is None or task.submission is None:
+        return found
+    # The split whose answers only the server has is the one that the paper's number is of.
+    return replace(found, obstacles=tuple(each for each in found.obstacles if not each.startswith(ANOTHER_SPLIT)))
 
 
 def licence_of(task: Task) -> str:

@@ -13,7 +13,7 @@ from lavit_eval.cli import main
 from lavit_eval.errors import UsageError
 from lavit_eval.preparation import read_samples
 from lavit_eval.registry import Catalogue, targets
-from lavit_eval.task_pages import KINDS, kind_of, page_data, render_page, tasks_by_kind, tree_lines
+from lavit_eval.task_pages import KINDS, kind_of, page_data, paper_number, render_page, tasks_by_kind, tree_lines
 
 TASKS = sorted(Catalogue().task_files)
 
@@ -94,6 +94,12 @@ def test_the_table_lists_all_tasks_by_kind(capsys: pytest.CaptureFixture[str]) -
     assert " ".join(row.split()) == "gqa testdev_balanced 12,578 exact_match 64.4 CC-BY-4.0 (MIT on the hub)"
     assert main(["tasks", "--json"]) == 0
     assert [one["task"] for one in json.loads(capsys.readouterr().out)] == TASKS
+
+
+@pytest.mark.parametrize(("name", "number"), [("vqav2_testdev", "80.3"), ("vizwiz_vqa_test", "56.0")])
+def test_the_split_of_the_server_is_the_papers(name: str, number: str) -> None:
+    assert str(paper_number(Catalogue().task(name))) == number
+    assert "another split" in str(paper_number(Catalogue().task(name.rsplit("_", 1)[0])))
 
 
 def test_a_task_of_a_foreign_reader_says_that_it_has_no_card(tmp_path: Path) -> None:
