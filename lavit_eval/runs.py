@@ -127,7 +127,7 @@ class Run:
 
     def add_to_manifest(self, fields: Mapping[str, JSON]) -> None:
         """Write the manifest with more fields, or other values of them; what identifies the run stays as it is."""
-        self.write_manifest({**{name: value for name, value in self.manifest.items() if name != "schema"}, **fields})
+        write_json(self.folder / "manifest.json", {**self.manifest, **fields})
         self.__dict__.pop("manifest", None)
 
     def write_scores(self, scores: Mapping[str, JSON], under: str | None = None) -> None:

@@ -182,9 +182,8 @@ def test_a_run_without_some_media_says_how_many_it_found_and_is_partial(tmp_path
     options = RunOptions(
         model="most-common-answer", tasks=(task,), data_root=root, output=tmp_path / "out", allow_missing=True
     )
-    assert foresee(options).warnings == [
-        "made_qa: 2 of 3 media are there; the samples of the others fail and the score is labelled partial"
-    ]
+    said = "made_qa: 2 of 3 media are there; the samples of the others fail and the score is labelled partial"
+    assert [warning for warning in foresee(options).warnings if "media" in warning] == [said]
     score = evaluate(options).scores["tasks"]["made_qa"]
     assert (score["answered"], score["n"]) == (4, 6) and score["coverage"] < 1
     assert "partial" in score["labels"]
