@@ -136,7 +136,8 @@ def test_charts_have_a_size_and_marks_within(browser: Any, pages: dict[str, Path
     assert all(found)
     page.ask("document.querySelectorAll('.card details').forEach(one => { one.open = true; })")
     bars = page.ask("[...document.querySelectorAll('.bars rect')].map(one => getComputedStyle(one).display)")
-    assert len(bars) == 3
+    # Three categories of each of two metrics.
+    assert len(bars) == 6
     assert set(bars) == {"inline"}
 
 

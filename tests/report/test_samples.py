@@ -116,7 +116,7 @@ def test_a_judges_reply_and_what_counted_are_told(questions: tuple[Run, Run, Pat
         path.write_text(before)
     write_task(pages, tmp_path, {}, run, None)
     details = registered(tmp_path / "data" / "0" / "0.js")
-    ((metric, score, _, notes, unit),) = details[0]["metrics"]
+    metric, score, _, notes, unit = details[0]["metrics"][0]
     assert (metric, score, unit) == ("exact_match", 100 * records[0]["exact_match"]["score"], "%")
     assert notes == [["counted as", "tidied"], ["judge_reply", f"yes {HOSTILE}"]]
     assert details[1]["metrics"][0][1] is None
@@ -129,7 +129,7 @@ def test_without_annotations_the_answers_are_still_shown(tmp_path: Path) -> None
     written = write_report(run, None, tmp_path / "page", ReportOptions(again(tmp_path), "none"))
     assert "made_qa: without questions and references" in written.notices[0]
     index = registered(tmp_path / "page" / "data" / "0" / "index.js")
-    assert index["ids"] == ids
+    assert sorted(index["ids"]) == sorted(ids)
     assert index["answers"] == ["cat"] * len(ids)
     assert set(index["questions"]) == {""}
     assert "without questions and references" in written.page.read_text()
