@@ -109,6 +109,10 @@ def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
             from lavit_eval.running import prune_run
 
             return prune_run(options.run, options.output_dir, options.keep)
+        if options.action == "export":
+            from lavit_eval.running import export_run
+
+            return export_run(options)
         from lavit_eval.listing import list_runs
 
         return list_runs(options.output_dir)

@@ -139,13 +139,26 @@ def _add_reproduce(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _add_runs(commands: argparse._SubParsersAction[Parser]) -> None:
-    runs = commands.add_parser("runs", help="list the runs and how far they are; remove generated files")
+    runs = commands.add_parser("runs", help="list the runs and how far they are; export or remove generated files")
     _add_output(runs)
-    pruned = runs.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser).add_parser(
-        "prune", help="remove generated files of a finished run; its scores stay"
-    )
+    kinds = runs.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser)
+    _add_export(kinds)
+    pruned = kinds.add_parser("prune", help="remove generated files of a finished run; its scores stay")
     pruned.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or its id")
     pruned.add_argument("--keep", choices=["preview", "none"], required=True, help="what stays")
+
+
+def _add_export(kinds: argparse._SubParsersAction[Parser]) -> None:
+    export = kinds.add_parser("export", help="write a run's videos under the names that an official scorer looks for")
+    export.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or its id")
+    export.add_argument(
+        "--as", dest="form", choices=["vbench", "vbench_i2v", "evalcrafter"], required=True, help="whose names"
+    )
+    export.add_argument("folder", type=Path, metavar="DIR", help="gets videos/ and export.json")
+    export.add_argument("--task", metavar="T", help="which task, where the run has several that fit")
+    export.add_argument("--repeat", type=int, default=0, metavar="N", help="which repeat (default 0)")
+    export.add_argument("--allow-missing", action="store_true", help="export what is there, though videos are lacking")
+    export.add_argument("--debug", action="store_true", help="show the traceback of an internal error")
 
 
 def _add_report(commands: argparse._SubParsersAction[Parser]) -> None:

@@ -15,8 +15,8 @@ from lavit_eval.sample import JSON
 
 PREPROCESSING = ("video", "token_select", "long_prompt", "motion_tokens")
 """Fields of a model's identity that say how a medium becomes what the model reads."""
-SILENT = ("description", "samples", "published_as")
-"""Fields of a task that change no score."""
+SILENT = ("description", "samples", "subset", "published_as")
+"""Fields of a task that are no part of its protocol: what samples it took shows in the data."""
 LONG = 60
 DIGEST = re.compile("[0-9a-f]{40,64}")
 ABSENT = None
@@ -114,6 +114,18 @@ class SameLimit(Rule):
             yield "", base, new
 
 
+class SameSubset(Rule):
+    """Both took the same subset of the samples, where their tasks or suites take one."""
+
+    root = "subset"
+
+    def pairs(self) -> Iterable[tuple[str, JSON, JSON]]:
+        """Yield the fields of the subset that differ."""
+        base, new = (side.fields[self.task]["fields"].get("subset") or {} for side in (self.base, self.new))
+        if self.base.task(self.task)["data"] != self.new.task(self.task)["data"]:
+            yield from _differing(base, new)
+
+
 class SameRepeats(Rule):
     """Both asked every sample equally often; where repeats are candidates, the best of four is another score."""
 
@@ -182,7 +194,7 @@ class SameMetric(Rule):
 
 
 RULES: tuple[type[Rule], ...] = (
-    SameProtocol, SameData, SameLimit, SameRepeats, SameJudge, SamePreprocessing, SameCoverage, SameMetric,
+    SameProtocol, SameData, SameLimit, SameSubset, SameRepeats, SameJudge, SamePreprocessing, SameCoverage, SameMetric,
 )  # fmt: skip
 TASKS = "tasks"
 """What `--waive` calls a task that NEW lacks."""

@@ -174,4 +174,5 @@ def _about(run: Run) -> dict[str, Any]:
 
 def _labels(each: PreparedTask, identity: Mapping[str, Any]) -> list[str]:
     labels = ["demo data"] if identity["demo"] else []
-    return [*labels, f"limited to {len(each.samples)}"] if each.limited else labels
+    stratified = ", stratified" if each.task.subset is not None else ""
+    return [*labels, f"limited to {len(each.samples)}{stratified}"] if each.limited else labels

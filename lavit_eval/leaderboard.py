@@ -9,7 +9,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +62,8 @@ class Row:
     skipped: str | None
     paper: Beside | None
     """The paper's number for this task."""
+    categories: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict, compare=False)
+    """Axis -> category -> {"value", "n", "low", "high"}; in leaderboard.json only."""
     best: bool = False
     """Whether no comparable run is better, and one is worse."""
 
@@ -198,6 +200,7 @@ def _rows_of(document: Mapping[str, Any]) -> Iterable[Row]:
                 value=score.get("value"),
                 interval=(bounds[0], bounds[1]) if bounds else None,
                 interval_method=score.get("interval_method"),
+                categories=score.get("categories", {}),
                 n=score["n"],
                 task_n=scored["n"],
                 coverage=score["coverage"],
@@ -355,7 +358,7 @@ def _record(row: Row) -> dict[str, Any]:
     """Return a row as flat cells."""
     record = asdict(row)
     low, high = row.interval or (None, None)
-    del record["interval"], record["paper"]
+    del record["interval"], record["paper"], record["categories"]
     return record | {
         "labels": "; ".join(row.labels),
         "repeats": "; ".join(map(repr, row.repeats)),

@@ -73,13 +73,16 @@ def plan_task(
         repeats: How often each sample is asked, each time with seeds of its own.
         batch_size: Requests per batch.
         visual_noise: Whether questions on one medium share what the model sees of it.
+
+    Raises:
+        UsageError: The task asks to choose, and a sample has no options.
     """
     settings, generation = task.writing, task.making
     first: dict[str, int] = {}
     keyed = []
     for index, sample in enumerate(samples):
         place = first.setdefault(sample.cluster, index)
-        text = task.text(sample)
+        text, options = task.text(sample), task.candidates(sample)
         for repeat in range(repeats):
             request = Request(
                 sample_id=sample.id,
@@ -88,6 +91,7 @@ def plan_task(
                 media=sample.media,
                 text=text,
                 settings=settings,
+                options=options,
                 generation=generation,
                 seeds=Seeds(
                     run=seed,

@@ -19,6 +19,7 @@ from lavit_eval.provenance import data_digest, file_size
 from lavit_eval.recipes import needs_features, recipe_problems, recipe_versions
 from lavit_eval.registry import find, piece_versions
 from lavit_eval.sample import JSON, Sample
+from lavit_eval.subset import chosen
 from lavit_eval.task import Task
 
 BYTES_PER_RESPONSE = 2000
@@ -34,7 +35,7 @@ class PreparedTask:
 
     task: Task
     samples: tuple[Sample, ...]
-    """In the official order, after --limit."""
+    """In the official order, after the task's subset and --limit."""
     known: frozenset[str]
     """Ids of all samples that the annotation files hold, --limit or not."""
     protocol: str
@@ -53,7 +54,7 @@ class PreparedTask:
 
     @property
     def limited(self) -> bool:
-        """Whether --limit left samples out."""
+        """Whether the task's subset or --limit left samples out."""
         return len(self.samples) < self.official
 
 
@@ -81,7 +82,8 @@ def prepare_task(
     versions = {**piece_versions([task]), **recipe_versions(task)}
     found = _read(task, root)
     problems = _count_problems(task, found, counts)
-    samples = found.samples[:limit] if limit is not None else found.samples
+    taken = found.samples if task.subset is None else chosen(found.samples, task.subset)
+    samples = taken[:limit] if limit is not None else taken
     missing = _missing_media(samples)
     if missing and not allow_missing:
         problems.append(_missing_sentence(task, samples, missing, root))

@@ -130,8 +130,9 @@ def _part(claim: PublishedNumber, score: Mapping[str, Any]) -> Mapping[str, Any]
     for named in score.get("categories", {}).values():
         if claim.split in named:
             part = named[claim.split]
-            method = "none is stored for a category"
-            return {**score, "value": part.get("value"), "n": part["n"], "interval": None, "interval_method": method}
+            ends = [part["low"], part["high"]] if "low" in part else None
+            method = "of the category" if ends else "none is stored for a category"
+            return {**score, "value": part.get("value"), "n": part["n"], "interval": ends, "interval_method": method}
     return score
 
 

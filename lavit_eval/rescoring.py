@@ -18,7 +18,7 @@ from lavit_eval.progress import Progress
 from lavit_eval.recipes import feature_metrics
 from lavit_eval.registry import Catalogue, piece_versions
 from lavit_eval.runs import Run
-from lavit_eval.task import Task
+from lavit_eval.task import Subset, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,9 @@ def today(run: Run, name: str, catalogue: Catalogue) -> Task:
             f"Task {name} asks otherwise today than run {run.id} did (data reader, prompt or decoding); "
             "run it again with lavit-eval run."
         )
-    return task
+    # A suite may have taken a part of the samples, which the task by itself does not say.
+    part = stored["fields"].get("subset")
+    return task.model_copy(update={"subset": part and Subset.model_validate(part)})
 
 
 def prepare_again(run: Run, tasks: Sequence[Task], again: Again) -> list[PreparedTask]:

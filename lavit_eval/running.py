@@ -139,6 +139,10 @@ def _say_submissions(outcomes: Sequence[Outcome]) -> None:
                 written = outcome.run.folder / submission["file"] if submission["file"] else None
                 said = f"none is written, {submission['reason']}" if written is None else written
                 print(f"Submission of {task}: {said}", file=sys.stderr)
+                if submission.get("undecided"):
+                    print(
+                        f"  {submission['undecided']:,} answers name no option and stand there as -1", file=sys.stderr
+                    )
 
 
 def print_table(documents: Sequence[Mapping[str, Any]]) -> None:
@@ -212,6 +216,18 @@ def prune_run(named: Path, output: Path, keep: Keep) -> int:
     found = find_run(named, output)
     print(f"{found.id}: {prune(found, keep) / 1e3:,.0f} kB freed, its scores stay")
     return 0
+
+
+def export_run(options: argparse.Namespace) -> int:
+    """Write a run's videos for an official scorer and say what to do with them; return the exit code."""
+    from lavit_eval.media_export import export_media
+
+    found = find_run(options.run, options.output_dir)
+    done = export_media(found, options.form, options.folder, options.task, options.repeat, options.allow_missing)
+    print(f"{done.count:,} videos in {done.videos}; score them: {done.scorer}")
+    if done.lacking:
+        print(f"{done.lacking:,} videos are lacking; the scorer leaves them out of its means", file=sys.stderr)
+    return 3 if done.lacking else 0
 
 
 def show_leaderboard(options: argparse.Namespace) -> int:

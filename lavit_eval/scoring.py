@@ -17,7 +17,7 @@ from lavit_eval.progress import Progress, Silence
 from lavit_eval.recipes import needs_features
 from lavit_eval.registry import find
 from lavit_eval.runs import Run
-from lavit_eval.sample import JSON, Response, Sample, Score
+from lavit_eval.sample import JSON, Likelihoods, Response, Sample, Score
 from lavit_eval.submissions import write_submission
 from lavit_eval.task import Task
 
@@ -36,6 +36,8 @@ class Scored:
     text: str
     """Empty where the answer is a file."""
     made: Made | None = None
+    likelihoods: Likelihoods | None = None
+    """Of the options, where they were ranked."""
 
 
 def score_task(
@@ -182,7 +184,8 @@ def _of_samples(
     records: list[dict[str, JSON]],
 ) -> Score:
     """Return the score of a metric of samples and note each one's part of it."""
-    from lavit_eval.statistics import categories, interval, total_value
+    from lavit_eval.category_scores import categories
+    from lavit_eval.statistics import interval, total_value
 
     parts = _parts(metric, measured)
     for place, (index, record) in enumerate(zip(rows, measured.per_sample, strict=False)):
@@ -199,7 +202,8 @@ def _of_samples(
         coverage=len(rows) / ground.total,
         higher_is_better=metric.higher_is_better,
         unit=metric.unit,
-        categories=categories(measured, samples),
+        # Points that add up over categories, as MME's, have another range in each.
+        categories=categories(measured, samples, metric.bounds if metric.bounds == (0.0, 100.0) else None),
         repeats=_per_repeat(measured, [ground.scored[index].repeat for index in rows], ground.repeats),
         details=dict(measured.details),
     )
@@ -295,11 +299,16 @@ def _scored(sample: Sample, response: Response, run: Run) -> Scored:
     from lavit_eval.metrics.protocol import Made
 
     made = None if response.medium is None else Made(run.folder / response.medium, response)
-    return Scored(sample, response.repeat, response.text or "", made)
+    return Scored(sample, response.repeat, response.text or "", made, response.likelihoods)
 
 
 def _measured(metric: Any, scored: Sequence[Scored]) -> Measured:
     samples = [one.sample for one in scored]
+    if hasattr(metric, "measure_ranked"):
+        ranked: Measured = metric.measure_ranked(
+            samples, [one.text for one in scored], [one.likelihoods for one in scored]
+        )
+        return ranked
     if not hasattr(metric, "measure_files"):
         found: Measured = metric.measure(samples, [one.text for one in scored])
         return found

@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from lavit_eval.metrics.feature_metric import SetMeasured
 from lavit_eval.metrics.protocol import Floats, Measured
-from lavit_eval.sample import Sample
 
 RESAMPLES = 2000
 FEW_CLUSTERS = 15
@@ -92,13 +91,14 @@ def interval(
     seed: int = 0,
     level: float = 0.95,
     bounds: Bounds | None = None,
+    quick: bool = False,
 ) -> Interval:
     """Return the confidence interval of a metric's value, clustered on the medium.
 
     - 15 clusters or more: percentile bootstrap over clusters (2,000 resamples), the percentiles widened for the number
       of clusters as Hesterberg does (2015, "What Teachers Should Know About the Bootstrap", section 3.4).
     - fewer, a mean: t interval on the cluster means; with clusters of unequal size on those of the ratio estimator.
-    - fewer, another metric (BLEU): t interval by the delete-one-cluster jackknife.
+    - fewer, another metric (BLEU): t interval by the delete-one-cluster jackknife; with `quick`, for any number.
     - every cluster has the same value: Clopper-Pearson, with each cluster as one trial, over the metric's range.
 
     Args:
@@ -108,6 +108,7 @@ def interval(
         level: Confidence, in (0, 1).
         bounds: The lowest and highest value that the metric can take. Without it, a percentage of scores in [0, 1] is
             known to lie in [0, 100]; other metrics are then neither clipped nor given a Clopper-Pearson interval.
+        quick: Do without the bootstrap.
 
     Raises ValueError if rows and clusters do not match or the level is out of range.
     """
@@ -124,7 +125,7 @@ def interval(
         return _exact(found, level, otherwise="needs 2 clusters")
     if found.all_equal:
         return _exact(found, level, otherwise=f"{found.count} equal clusters, range unknown")
-    if found.count >= FEW_CLUSTERS:
+    if found.count >= FEW_CLUSTERS and not quick:
         ends, method = _bootstrap(found, measured, seed, level)
     elif found.is_mean:
         ends, method = _t_on_means(found, level)
@@ -221,7 +222,7 @@ def total_value(measured: Measured) -> float | None:
         return measured.value
     if not len(measured.rows):
         return None
-    value = float(measured.reduce(_group_sums(measured.rows, np.zeros(len(measured.rows), dtype=np.int64)))[0])
+    value = float(measured.reduce(group_sums(measured.rows, np.zeros(len(measured.rows), dtype=np.int64)))[0])
     return value if math.isfinite(value) else None
 
 
@@ -234,25 +235,6 @@ def spread(values: Sequence[float]) -> Spread:
         return Spread(mean, None, 1)
     squares = math.fsum((value - mean) ** 2 for value in values)
     return Spread(mean, math.sqrt(squares / (len(values) - 1)), len(values))
-
-
-def categories(measured: Measured, samples: Sequence[Sample]) -> dict[str, dict[str, dict[str, float]]]:
-    """Return axis -> category -> {"value", "n"} over the rows' samples, both levels sorted by name.
-
-    A category whose value is undefined has its "n" only. Raises ValueError if rows and samples do not match.
-    """
-    if len(samples) != len(measured.rows):
-        raise ValueError(f"{len(measured.rows)} rows, but {len(samples)} samples")
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for axis in sorted({axis for sample in samples for axis in sample.categories}):
-        held = [index for index, sample in enumerate(samples) if axis in sample.categories]
-        names, groups = _numbered([samples[index].categories[axis] for index in held])
-        values = measured.reduce(_group_sums(measured.rows[held], groups))
-        found[axis] = {}
-        for name, value, count in zip(names, values, np.bincount(groups), strict=True):
-            known = {"value": float(value)} if math.isfinite(value) else {}
-            found[axis][name] = {**known, "n": int(count)}
-    return found
 
 
 def clopper_pearson(right: float, trials: int, level: float = 0.95) -> Bounds:
@@ -273,14 +255,14 @@ def clopper_pearson(right: float, trials: int, level: float = 0.95) -> Bounds:
     return low, high
 
 
-def _numbered(names: Sequence[str]) -> tuple[list[str], Indices]:
+def numbered(names: Sequence[str]) -> tuple[list[str], Indices]:
     """Return the distinct names sorted, and the place of each given name among them."""
     distinct = sorted(set(names))
     places = {name: place for place, name in enumerate(distinct)}
     return distinct, np.fromiter((places[name] for name in names), dtype=np.int64, count=len(names))
 
 
-def _group_sums(rows: Floats, groups: Indices) -> Floats:
+def group_sums(rows: Floats, groups: Indices) -> Floats:
     """Return [m, k] sums of the rows of groups 0 .. m - 1, none of them empty.
 
     Rows are sorted by content within their group first: floating-point sums depend on the order.
@@ -292,7 +274,7 @@ def _group_sums(rows: Floats, groups: Indices) -> Floats:
 
 def _clustered(measured: Measured, clusters: Sequence[str], bounds: Bounds | None) -> _Clustered:
     rows = np.asarray(measured.rows, dtype=np.float64)
-    sums = _group_sums(rows, _numbered(clusters)[1])
+    sums = group_sums(rows, numbered(clusters)[1])
     plain = float(measured.reduce(sums.sum(axis=0)))
     estimate = plain if measured.value is None else float(measured.value)
     shift = estimate - plain if measured.value is not None and math.isfinite(plain) else 0.0
@@ -363,8 +345,12 @@ def _t_on_means(found: _Clustered, level: float) -> tuple[Bounds, str]:
 
 def _jackknife(found: _Clustered, measured: Measured, level: float) -> tuple[Bounds, str]:
     """Return the t interval of any metric from its values without one cluster each (Efron and Tibshirani, ch. 11)."""
-    others = ~np.eye(found.count, dtype=bool)
-    values = measured.reduce(np.stack([found.sums[rest].sum(axis=0) for rest in others]))
+    if found.count < FEW_CLUSTERS:
+        sums = np.stack([found.sums[rest].sum(axis=0) for rest in ~np.eye(found.count, dtype=bool)])
+    else:
+        # Whole minus one costs some rounding, but no square of the work.
+        sums = found.sums.sum(axis=0) - found.sums
+    values = measured.reduce(sums)
     return _around(found, jackknife_error(values), level), f"jackknife t on {found.count} clusters"
 
 

@@ -20,10 +20,13 @@ from pydantic import (
 from lavit_eval.digests import digest_json
 from lavit_eval.errors import UsageError, nearest
 from lavit_eval.generation_settings import GenerationSettings
+from lavit_eval.multiple_choice import LETTERS, letters_of
 from lavit_eval.sample import JSON, MAKING, RequestKind, Sample, Settings
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")]
-SubmissionForm = Literal["vqa", "vizwiz"]
+SubmissionForm = Literal["vqa", "vizwiz", "nocaps", "egoschema", "perception_test", "mmbench"]
+CAPTIONED = frozenset({"nocaps"})
+"""Forms of captions; the others are of answers."""
 
 
 class Decoding(BaseModel):
@@ -55,6 +58,21 @@ class Decoding(BaseModel):
         return Settings(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Settings)})
 
 
+class Subset(BaseModel):
+    """A fixed part of a benchmark, drawn alike from every category (see `lavit_eval.subset.chosen`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    count: int = Field(ge=1)
+    """How many units."""
+    seed: int = 0
+    """Draws others; it is this field, never the run's seed."""
+    by: tuple[str, ...] | None = None
+    """The axes of categories whose combinations are the strata; all where absent."""
+    unit: Literal["sample", "medium"] = "sample"
+    """Whether single samples are drawn, or media with all their questions."""
+
+
 class Task(BaseModel):
     """Data, prompt, decoding and metrics: all that can change a score."""
 
@@ -67,11 +85,15 @@ class Task(BaseModel):
     split: str
     samples: int | None = Field(default=None, ge=1)
     """How many samples the official split has; another count stops the run."""
-    request: Literal["answer", "caption", "generate_image", "generate_video", "reconstruct_video"]
+    subset: Subset | None = None
+    """Which of the samples are taken; the score is then labelled as limited. Counts of the split stay checked."""
+    request: Literal["answer", "choose", "caption", "generate_image", "generate_video", "reconstruct_video"]
     prompt: str
     """What the model is asked; `{question}` stands for the sample's question, nothing else is replaced."""
     generation: Decoding | dict[str, bool | int | float | str] = Decoding()
     """How text is decoded, or how an image or video is made; the latter has no defaults, all stands in the file."""
+    ranked: Literal["texts", "letters"] = "texts"
+    """What a `choose` task ranks behind the prompt: options' texts, not shown before, or letters of shown ones."""
     options: dict[str, bool | int | str] = Field(default_factory=dict)
     """What the reader is told beside the split, e.g. which caption of a video is taken."""
     metrics: tuple[Name, ...] = Field(min_length=1)
@@ -109,10 +131,14 @@ class Task(BaseModel):
             raise ValueError("a metric stands twice in metrics")
         if strange := sorted(set(self.protocols) - set(self.metrics)):
             raise ValueError(f"protocols names {strange[0]!r}, which is not one of metrics {list(self.metrics)}")
-        if self.submission is not None and self.request != "answer":
-            raise ValueError("submission is for answer tasks only")
-        if self.request == "answer" and "{question}" not in self.prompt:
-            raise ValueError("the prompt of an answer task must contain {question}")
+        if self.submission is not None and (self.request == "caption") != (self.submission in CAPTIONED):
+            raise ValueError(f"submission {self.submission} is not for tasks that ask for {self.request}")
+        if self.submission is not None and self.request in MAKING:
+            raise ValueError("submission is for answers and captions only")
+        if self.request in ("answer", "choose") and "{question}" not in self.prompt:
+            raise ValueError(f"the prompt of a task of request {self.request} must contain {{question}}")
+        if self.ranked != "texts" and self.request != "choose":
+            raise ValueError("ranked is for tasks of request choose only")
         return self
 
     @property
@@ -137,7 +163,23 @@ class Task(BaseModel):
 
     def text(self, sample: Sample) -> str:
         """Return what the model is asked about a sample (plain replacement: braces in data are harmless)."""
-        return self.prompt.replace("{question}", sample.question)
+        hidden = self.request == "choose" and self.ranked == "texts"
+        return self.prompt.replace("{question}", (sample.stem or sample.question) if hidden else sample.question)
+
+    def candidates(self, sample: Sample) -> tuple[str, ...]:
+        """Return what is ranked behind the prompt; nothing unless this is a `choose` task.
+
+        Raises UsageError for a sample without options.
+        """
+        if self.request != "choose":
+            return ()
+        choices = sample.extra.get("choices")
+        if not isinstance(choices, list | tuple) or not 2 <= len(choices) <= len(LETTERS):
+            raise UsageError(
+                f"{self.task} asks to choose, but the sample {sample.id} has no options: the reader {self.benchmark} "
+                "is not of multiple choice; name another reader, or set request: answer."
+            )
+        return letters_of(choices) if self.ranked == "letters" else tuple(map(str, choices))
 
     def asking(self, versions: Mapping[str, int | str]) -> Mapping[str, JSON]:
         """Return all that can change a response: reader, split, prompt and decoding, with the reader's version.
@@ -147,6 +189,8 @@ class Task(BaseModel):
         fields = self.model_dump(mode="json", include={"task", "benchmark", "split", "request", "prompt", "generation"})
         if self.options:
             fields["options"] = {name: versions.get(f"file:{name}", given) for name, given in self.options.items()}
+        if self.request == "choose":
+            fields["ranked"] = self.ranked
         return {**fields, "reader_version": versions[f"benchmark:{self.benchmark}"]}
 
     def scoring(self, versions: Mapping[str, int | str]) -> Mapping[str, JSON]:
@@ -195,10 +239,18 @@ class Suite(BaseModel):
     suite: Name
     description: str = ""
     tasks: tuple[Name, ...] = Field(min_length=1)
+    subset: dict[Name, Subset] = Field(default_factory=dict)
+    """Task -> the part of it that is taken."""
     data: Literal["yours", "demo"] = "yours"
     size: int = Field(default=16, ge=1)
     """Of demo data: videos of each benchmark, and images."""
     models: tuple[SuiteRun, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Suite:
+        if strange := sorted(set(self.subset) - set(self.tasks)):
+            raise ValueError(f"subset names {strange[0]!r}, which is not one of the suite's tasks")
+        return self
 
 
 def load_task(path: Path, parents: Mapping[str, Path]) -> Task:

@@ -76,13 +76,19 @@ def _within_capabilities(options: RunOptions) -> RunOptions:
 
 def _tasks(options: argparse.Namespace, suite: Suite | None, catalogue: Catalogue) -> tuple[Task, ...]:
     if suite is not None:
-        return tuple(catalogue.task(name) for name in suite.tasks)
+        return tuple(_of_suite(catalogue.task(name), suite) for name in suite.tasks)
     names = [name.strip() for name in (options.tasks or "").split(",") if name.strip()]
     if not names:
         raise UsageError("No task was named; give --tasks A,B or --suite NAME (list them: lavit-eval tasks)")
     if len(set(names)) != len(names):
         raise UsageError("A task stands twice in --tasks; name each once.")
     return tuple(catalogue.task(name) for name in names)
+
+
+def _of_suite(task: Task, suite: Suite) -> Task:
+    """Return a task with that part of its samples that the suite takes."""
+    part = suite.subset.get(task.task)
+    return task if part is None else task.model_copy(update={"subset": part})
 
 
 def _single_model(options: argparse.Namespace) -> SuiteRun:

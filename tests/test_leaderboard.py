@@ -243,3 +243,13 @@ def test_the_module_loads_without_rich() -> None:
     code = "import sys, lavit_eval.leaderboard; print([m for m in ('rich', 'torch', 'numpy') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_categories_with_their_intervals_stand_in_the_json_only(tmp_path: Path) -> None:
+    made = document("m", {"gqa": 50.0})
+    parts = {"semantic": {"rel": {"value": 40.0, "n": 5, "low": 10.0, "high": 70.0}}}
+    made["tasks"]["gqa"]["metrics"]["exact_match"]["categories"] = parts
+    write_leaderboard([made], tmp_path)
+    (row,) = json.loads((tmp_path / "leaderboard.json").read_text())["rows"]
+    assert row["categories"] == parts
+    assert "semantic" not in (tmp_path / "leaderboard.csv").read_text()

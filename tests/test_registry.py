@@ -9,6 +9,7 @@ import pytest
 
 from lavit_eval import registry
 from lavit_eval.errors import UsageError
+from lavit_eval.published import all_published
 from lavit_eval.registry import Catalogue, find
 
 
@@ -54,7 +55,8 @@ def test_task_names_are_the_benchmarks_own() -> None:
         pytest.skip("the benchmark cards are not at hand")
     known = {card["name"] for card in json.loads(shared.read_text())}
     catalogue = Catalogue()
-    without_card = {"video_reconstruction", "long_video"}
+    # VBench-I2V has one card, which is that of image_to_video.
+    without_card = {"video_reconstruction", "long_video", "vbench_i2v", "nocaps_test"}
     variants = (
         "_reference",
         "_demo",
@@ -66,18 +68,47 @@ def test_task_names_are_the_benchmarks_own() -> None:
         "_image",
         "_test",
         "_testdev",
+        "_full",
+        "_video_ranked",
+        "_ranked_letters",
+        "_ranked",
+        "_video",
+        "_lavit",
     )
     names = {
-        name if name in known else next((name.removesuffix(end) for end in variants if name.endswith(end)), name)
+        name
+        if name in known | without_card
+        else next((name.removesuffix(end) for end in variants if name.endswith(end)), name)
         for name in catalogue.task_files
     }
-    assert names <= known | without_card
+    assert known <= names <= known | without_card
 
 
 def test_every_shipped_suite_names_known_tasks() -> None:
     catalogue = Catalogue()
     for name in catalogue.suite_files:
         assert set(catalogue.suite(name).tasks) <= set(catalogue.task_files)
+
+
+def test_the_suites_of_the_paper_are_whole() -> None:
+    catalogue = Catalogue()
+    assert {
+        *("paper-image", "paper-video", "paper-t2v", "paper", "captions", "modern", "nightly", "demo"),
+    } <= set(catalogue.suite_files)
+    parts = [set(catalogue.suite(f"paper-{part}").tasks) for part in ("image", "video", "t2v")]
+    whole = catalogue.suite("paper").tasks
+    assert len(set(whole)) == len(whole)
+    assert set.union(*parts) <= set(whole)
+    published = {catalogue.task(name).published_task for name in whole}
+    assert published >= {number.task for number in all_published() if number.target == "main"} - {None}
+    submitted = {name for name in catalogue.task_files if catalogue.task(name).submission}
+    assert set(catalogue.suite("submissions").tasks) == submitted
+
+
+def test_the_nightly_takes_a_part_of_every_task() -> None:
+    nightly = Catalogue().suite("nightly")
+    assert set(nightly.subset) == set(nightly.tasks)
+    assert sum(part.count for part in nightly.subset.values()) < 2500
 
 
 def test_entry_points_add_models_and_may_not_take_a_name(monkeypatch: pytest.MonkeyPatch) -> None:

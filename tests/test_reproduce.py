@@ -57,6 +57,14 @@ def test_a_number_of_a_subset_is_never_held_against_the_whole() -> None:
     )
 
 
+def test_a_number_of_a_subset_is_held_against_the_interval_of_the_subset() -> None:
+    subsets = {"Temporal": {"value": 25.57, "n": 352, "low": 20.0, "high": 31.0}}
+    score = {"value": 18.9, "interval": [17.0, 21.0], "categories": {"subset": subsets}, "n": 1952}
+    stored = document({"pair_accuracy": score}, task="videohallucer")
+    found = {one.claim.split: one for one in reproduce(claims("videohallucer", SUITES), [stored])}
+    assert (found["Temporal"].verdict, found["Temporal"].interval) == ("reproduced", (20.0, 31.0))
+
+
 @pytest.mark.parametrize(
     ("interval", "verdict", "why"),
     [

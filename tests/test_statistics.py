@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import stdtrit
 
+from lavit_eval.category_scores import categories
 from lavit_eval.metrics.feature_metric import SetMeasured
 from lavit_eval.metrics.frechet import frechet_distance, left_out
 from lavit_eval.metrics.protocol import Floats, Measured, mean_of
-from lavit_eval.sample import Sample
+from lavit_eval.sample import Medium, Sample
 from lavit_eval.statistics import (
-    categories,
     clopper_pearson,
     group_jackknife,
     interval,
@@ -249,10 +250,57 @@ def sample(name: str, **axes: str) -> Sample:
     return Sample(id=name, media=(), question="", references=(), categories=axes)
 
 
+def without_ends(found: dict[str, dict[str, dict[str, float]]]) -> object:
+    """Return values by category without their intervals."""
+    return {
+        axis: {
+            name: {key: value for key, value in part.items() if key in ("value", "n")} for name, part in parts.items()
+        }
+        for axis, parts in found.items()
+    }
+
+
+def test_a_category_has_the_interval_of_its_samples_alone() -> None:
+    draw = np.random.default_rng(3)
+    kinds = ["a" if number % 3 else "b" for number in range(90)]
+    # Two questions on each medium, whose answers go together.
+    samples = [
+        Sample(str(number), (Medium("image", "", f"{number // 2}"),), "", (), {"kind": kind})
+        for number, kind in enumerate(kinds)
+    ]
+    scores = [float(score) for score in np.repeat(draw.random(45) < 0.6, 2)]
+    found = categories(mean_of(scores, 100.0), samples)["kind"]
+    held = [number for number, kind in enumerate(kinds) if kind == "b"]
+    alone = mean_of([scores[number] for number in held], 100.0)
+    # Each of the thirty has a medium of its own: the textbook's t interval of a mean.
+    values = 100 * np.asarray([scores[number] for number in held])
+    reach = float(stdtrit(29, 0.975)) * values.std(ddof=1) / math.sqrt(30)
+    assert found["b"]["low"] == pytest.approx(values.mean() - reach)
+    assert found["b"]["high"] == pytest.approx(values.mean() + reach)
+    assert interval(alone, [samples[number].cluster for number in held], quick=True).method.startswith("t on 30")
+    # Of the other kind most media have two questions, so that its interval is wider than if they were independent.
+    apart = interval(
+        mean_of([score for score, kind in zip(scores, kinds, strict=True) if kind == "a"], 100.0),
+        [str(number) for number in range(60)],
+        quick=True,
+    ).bounds
+    assert apart is not None
+    assert found["a"]["high"] - found["a"]["low"] > apart[1] - apart[0]
+
+
+def test_the_quick_interval_of_a_ratio_is_near_that_of_the_bootstrap() -> None:
+    draw = np.random.default_rng(5)
+    measured = ratio([[float(draw.integers(0, 5)), float(draw.integers(4, 9))] for _ in range(200)])
+    names = [str(number) for number in range(200)]
+    quick, slow = interval(measured, names, quick=True), interval(measured, names)
+    assert quick.method == "jackknife t on 200 clusters"
+    assert quick.bounds == pytest.approx(slow.bounds, rel=0.05)
+
+
 def test_categories_break_the_value_down_along_each_axis() -> None:
     samples = [sample("a", kind="colour", size="big"), sample("b", kind="count"), sample("c", kind="colour")]
     found = categories(mean_of([1, 0, 0], 100.0), samples)
-    assert found == {
+    assert without_ends(found) == {
         "kind": {"colour": {"value": 50.0, "n": 2}, "count": {"value": 0.0, "n": 1}},
         "size": {"big": {"value": 100.0, "n": 1}},
     }

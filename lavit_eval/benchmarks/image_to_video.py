@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 from lavit_eval.benchmarks.annotations import fault, read_records
 from lavit_eval.benchmarks.folders import IMAGE_SUFFIXES, MediaFolders, Source, first_file, inside, known_split, spread
+from lavit_eval.benchmarks.official_names import numbered, unusable
 from lavit_eval.benchmarks.protocol import Found
+from lavit_eval.benchmarks.vbench import check_number
 from lavit_eval.errors import UsageError
 from lavit_eval.sample import Medium, Sample
 
@@ -57,3 +60,28 @@ class ImageToVideo:
             )
             samples.append(sample)
         return Found(tuple(samples), {path.name: path})
+
+
+class VbenchI2v:
+    """VBench-I2V as its own scorer wants it, split `test`: several videos of each of the 1,118 prompts.
+
+    Sample ids are the stems of the scorer's files, "{prompt}-{index}"; samples of one picture are one cluster.
+
+    Options: `ratio`, the crop (width to height) that is shown, which must be that of the videos and be named to the
+    scorer; `videos`, how many of each prompt.
+    """
+
+    version: ClassVar[int] = 1
+
+    def read(self, root: Path, split: str, ratio: str = "7-4", videos: int = 5) -> Found:
+        """Read the suite under the data root (see `Benchmark.read`)."""
+        check_number("videos", videos, SOURCE)
+        found = ImageToVideo().read(root, split, ratio)
+        path = next(iter(found.annotations.values()))
+        for index, sample in enumerate(found.samples):
+            if why := unusable(numbered(sample.id, videos - 1)):
+                fault(path, index, {"prompt_en": sample.id}, "prompt_en", why)
+        samples = [
+            replace(sample, id=numbered(sample.id, number)) for sample in found.samples for number in range(videos)
+        ]
+        return Found(tuple(samples), found.annotations)

@@ -17,15 +17,20 @@ SOURCE = Source(
 )
 FOLDERS = ("nocaps", "NoCaps", "nocaps/annotations", "NoCaps/annotations", "annotations", "")
 ANNOTATIONS = "nocaps_val_4500_captions.json"
+IMAGES_ONLY = "nocaps_test_image_info.json"
+"""The test split's, which has neither captions nor domains."""
 IMAGE_FOLDERS = (
     *("nocaps/images", "nocaps/val", "nocaps/images/val", "nocaps/validation"),
     *("NoCaps/images", "nocaps", "NoCaps", "open_images/validation", "images"),
 )
+TEST_FOLDERS = ("nocaps/test", "nocaps/images/test", "NoCaps/test", "open_images/test", *IMAGE_FOLDERS)
 DOMAINS = ("in-domain", "near-domain", "out-domain")
 
 
 class Nocaps:
-    """NoCaps, split `val`: 4,500 images with ten captions each; sample ids are image ids, which begin with 0.
+    """NoCaps, splits `val` (4,500 images with ten captions each) and `test` (10,600 images, scored by the server only).
+
+    Sample ids are image ids, which begin with 0.
 
     Category: `domain` (in-domain, near-domain, out-domain). Copies without domains are refused, since the benchmark's
     numbers are printed by domain.
@@ -34,8 +39,9 @@ class Nocaps:
     version: ClassVar[int] = 1
 
     def read(self, root: Path, split: str) -> Found:
-        """Read the split under the data root (see `Benchmark.read`)."""
-        known_split(split, ("val",), SOURCE)
+        """Read one split under the data root (see `Benchmark.read`)."""
+        if known_split(split, ("val", "test"), SOURCE) == "test":
+            return self._unanswered(root)
         path = first_file(root, spread(FOLDERS, ANNOTATIONS), SOURCE)
         rows = read_records(path, {"id": int, "file_name": str, "domain": str}, key="id", under="images")
         captions: dict[int, list[str]] = {row["id"]: [] for row in rows}
@@ -54,3 +60,11 @@ class Nocaps:
             medium = images.of(checked_name(path, index, row, "id", row["file_name"]))
             samples.append(Sample(str(row["id"]), (medium,), "", tuple(captions[row["id"]]), {"domain": row["domain"]}))
         return Found(tuple(samples), {"captions": path})
+
+    def _unanswered(self, root: Path) -> Found:
+        path = first_file(root, spread(FOLDERS, IMAGES_ONLY), SOURCE)
+        rows = read_records(path, {"id": int, "file_name": str}, key="id", under="images")
+        images = NamedMedia(root, TEST_FOLDERS, IMAGE_SUFFIXES, "image", "images")
+        names = [checked_name(path, index, row, "id", row["file_name"]) for index, row in enumerate(rows)]
+        samples = [Sample(str(row["id"]), (images.of(name),), "", ()) for row, name in zip(rows, names, strict=True)]
+        return Found(tuple(samples), {"images": path})

@@ -38,6 +38,8 @@ class Bar:
 
     name: str
     value: str
+    interval: str
+    """Its 95 % interval, empty where there is none."""
     n: int
     width: float
     """In percent of the whole."""
@@ -246,7 +248,7 @@ def _categories(
     found: list[tuple[str, list[Bar]]] = []
     left_out = 0
     for axis, categories in own.items():
-        parts = [(name, part) for name, part in categories.items() if part["value"] is not None]
+        parts = [(name, part) for name, part in categories.items() if part.get("value") is not None]
         parts.sort(key=lambda part: (-part[1]["n"], part[0]))
         left_out += max(0, len(parts) - MOST_CATEGORIES)
         most = 100.0 if row.unit in ("percent", "x100") else max((abs(part["value"]) for _, part in parts), default=1.0)
@@ -254,8 +256,10 @@ def _categories(
         for name, part in parts[:MOST_CATEGORIES]:
             other = theirs.get(axis, {}).get(name, {}).get("value")
             share = None if other is None else _share(other, most)
-            value = rounded(part["value"], decimals_of([row]))
-            bars.append(Bar(name, value, int(part["n"]), _share(part["value"], most), share))
+            decimals = decimals_of([row])
+            ends = [rounded(part[end], decimals) for end in ("low", "high") if end in part]
+            value, width = rounded(part["value"], decimals), _share(part["value"], most)
+            bars.append(Bar(name, value, " to ".join(ends), int(part["n"]), width, share))
         if bars:
             found.append((axis.replace("_", " "), bars))
     return found, left_out

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lavit_eval.journal import Key
+from lavit_eval.multiple_choice import LETTERS
 from lavit_eval.report.media import Shown
 from lavit_eval.report.reading import Item, TaskReading, score_of
 from lavit_eval.report.script_data import write_script
@@ -162,7 +163,8 @@ def _media(
     kind: MediumKind = "image" if pages.reading.task.request == "generate_image" else "video"
     sample = item.sample
     for medium in sample.media if sample is not None else ():
-        yield "shown to the model", medium.kind, Path(medium.path), medium.name
+        part = "" if medium.segment is None else f" (shown: {medium.segment})"
+        yield "shown to the model", medium.kind, Path(medium.path), medium.name + part
     if item.response.medium is not None:
         made = run.folder / item.response.medium
         yield "generated", kind, made, made.name
@@ -184,6 +186,9 @@ def _facts(item: Item, pages: TaskPages) -> list[JSON]:
     facts = [[str(name), _text(value)] for name, value in (item.record.get("extra") or {}).items()]
     if pages.making:
         facts += [[name, _text(value)] for name, value in _recipe(item).items() if name != "ids"]
+    if (ranked := item.response.likelihoods) is not None:
+        options = zip(LETTERS, ranked.summed, ranked.normalised, strict=False)
+        facts += [[f"log-likelihood of {one}", f"{total:.3f}, per token {mean:.3f}"] for one, total, mean in options]
     facts += [[name.replace("_", " "), str(count)] for name, count in item.response.counts.items() if count]
     return facts + [[f"{name} time", f"{seconds:.3g} s"] for name, seconds in item.response.times.items()]
 

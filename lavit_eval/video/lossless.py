@@ -23,7 +23,7 @@ PIXELS = "bgr0"
 """FFV1 keeps RGB as it is in this format; the usual YUV formats would round it."""
 _PREVIEW_PIXELS = "yuv420p"
 """The only format that every player shows."""
-_PREVIEW_QUALITY = "18"
+_PREVIEW_QUALITY = 18
 """libx264's constant rate factor: below what the eye sees."""
 _DIGEST_TAG = "SHA256"
 """Of the frames' bytes: libav would patch up a damaged slice with a line in the log, and no more."""
@@ -48,7 +48,12 @@ def write_lossless(path: Path, frames: Frames, fps: int | Fraction) -> None:
 
 
 def write_preview(path: Path, frames: Frames, fps: int | Fraction) -> None:
-    """Write a video for people: H.264 in MP4, atomically; nearly what the frames are, and never measured.
+    """Write a video for people: `write_h264` at a quality that is nearly what the frames are; never measured here."""
+    write_h264(path, frames, fps, _PREVIEW_QUALITY)
+
+
+def write_h264(path: Path, frames: Frames, fps: int | Fraction, quality: int) -> None:
+    """Write a video as every player reads it: H.264 in MP4, atomically.
 
     An odd height or width grows by one, with the last row or column repeated, since H.264 halves the colours' size.
 
@@ -56,14 +61,24 @@ def write_preview(path: Path, frames: Frames, fps: int | Fraction) -> None:
         path: The file; its folder is made if need be.
         frames: As in `write_lossless`.
         fps: Frames per second.
+        quality: libx264's constant rate factor, 0 (best) to 51.
 
     Raises:
         ValueError: As `write_lossless`.
     """
     _check(frames)
     even = np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")
-    options = {"crf": _PREVIEW_QUALITY, "preset": "medium"}
+    options = {"crf": str(quality), "preset": "medium"}
     write_atomic(path, _encode(even, fps, "mp4", "libx264", _PREVIEW_PIXELS, options, {}))
+
+
+def frame_rate(path: Path) -> Fraction:
+    """Return the frames per second that a video states (raises MediumError if it cannot be opened or states none)."""
+    with VideoFile(path) as file:
+        rate: Fraction | None = file.stream.average_rate or file.stream.guessed_rate
+    if not rate:
+        raise MediumError(f"video {path} states no frame rate.")
+    return Fraction(rate)
 
 
 def is_lossless(path: Path) -> bool:

@@ -169,10 +169,25 @@ def write_msrvtt(folder: Path, document: dict[str, Any] = MSRVTT_DOCUMENT) -> No
     touch(folder / "TestVideo", ["video7010.mp4", "video7011.mp4"])
 
 
+VBENCH_ROWS: Rows = [
+    {"prompt_en": "a goat in snow", "dimension": ["subject_consistency", "dynamic_degree", "motion_smoothness"]},
+    {"prompt_en": "In a still frame, a stop sign", "dimension": ["temporal_flickering"]},
+    {"prompt_en": "The quay, oil painting", "dimension": ["appearance_style"]},
+    {"prompt_en": "a red kite", "dimension": ["color"], "auxiliary_info": {"color": {"color": "red"}}},
+    {"prompt_en": "The quay, oil painting", "dimension": ["overall_consistency"]},
+]
+"""One prompt stands twice, as two of the official list do."""
+
+
+def write_vbench(folder: Path, rows: Rows = VBENCH_ROWS) -> Path:
+    """Write VBench's list (`folder` is the data root's VBench/)."""
+    return write_json(folder / "vbench" / "VBench_full_info.json", rows)
+
+
 def write_image_to_video(folder: Path, rows: Rows = I2V_ROWS) -> None:
-    """Write VBench-I2V's list and its picture in two crops."""
+    """Write VBench-I2V's list and its picture in three crops."""
     write_json(folder / "vbench2_i2v_full_info.json", rows)
-    for ratio in ("16-9", "1-1"):
+    for ratio in ("16-9", "1-1", "7-4"):
         touch(folder / "data" / "crop" / ratio, ["a goat.jpg"])
 
 

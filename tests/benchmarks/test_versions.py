@@ -11,7 +11,7 @@ from lavit_eval.benchmarks.coco_captions import CocoKarpathyTest
 from lavit_eval.benchmarks.coco_text_to_image import CocoTextToImage
 from lavit_eval.benchmarks.evalcrafter import Evalcrafter
 from lavit_eval.benchmarks.gqa import Gqa
-from lavit_eval.benchmarks.image_to_video import ImageToVideo
+from lavit_eval.benchmarks.image_to_video import ImageToVideo, VbenchI2v
 from lavit_eval.benchmarks.mmbench import Mmbench
 from lavit_eval.benchmarks.mme import Mme
 from lavit_eval.benchmarks.mmvet import Mmvet
@@ -24,6 +24,7 @@ from lavit_eval.benchmarks.protocol import Benchmark
 from lavit_eval.benchmarks.scienceqa import ScienceqaImg
 from lavit_eval.benchmarks.seed_bench import SeedBench
 from lavit_eval.benchmarks.ucf101 import Ucf101
+from lavit_eval.benchmarks.vbench import Vbench
 from lavit_eval.benchmarks.vizwiz import VizwizVqa
 from lavit_eval.benchmarks.vqav2 import Vqav2
 from lavit_eval.digests import digest_json
@@ -48,6 +49,7 @@ from tests.benchmarks.layouts import (
     write_msvd_qa,
     write_text_to_image,
     write_ucf101,
+    write_vbench,
     write_vqav2,
 )
 from tests.benchmarks.video_versions import VIDEO_CASES, VIDEO_KNOWN
@@ -60,6 +62,8 @@ KNOWN = {
     "msrvtt_qa": (1, "70d607990aa9428a"),
     "msrvtt": (1, "56e70a6dfff8d20b"),
     "image_to_video": (1, "4863b504332db600"),
+    "vbench": (1, "5ef4a892ebacf42a"),
+    "vbench_i2v": (1, "47768ec185ba7e75"),
     "ucf101": (1, "37db44223c99e129"),
     "mscoco_t2i": (1, "1b26e3eb72d07e15"),
     "evalcrafter": (1, "68931b89964beec7"),
@@ -81,6 +85,8 @@ CASES: dict[str, tuple[Benchmark, Callable[[Path], object], str, str]] = {
     "msrvtt_qa": (MsrvttQa(), write_msrvtt_qa, "MSRVTT-QA", "test"),
     "msrvtt": (Msrvtt(), write_msrvtt, "MSRVTT", "test"),
     "image_to_video": (ImageToVideo(), write_image_to_video, "vbench2_beta_i2v", "test"),
+    "vbench": (Vbench(), write_vbench, "VBench", "test"),
+    "vbench_i2v": (VbenchI2v(), write_image_to_video, "vbench2_beta_i2v", "test"),
     "ucf101": (Ucf101(), write_ucf101, "", "test"),
     "mscoco_t2i": (CocoTextToImage(), write_text_to_image, "coco", "val"),
     "evalcrafter": (Evalcrafter(), write_evalcrafter, "EvalCrafter", "test"),
@@ -117,3 +123,28 @@ def test_the_version_belongs_to_the_output(tmp_path: Path, name: str, monkeypatc
     ]
     found = (benchmark.version, digest_json(samples)[:16])
     assert found == KNOWN[name], f"{name} gives other Samples: raise its version and record {found} here"
+
+
+STEMS = {
+    "mmbench": "caac9767d370b0e7",
+    "scienceqa_img": "5dd2dfa372fbff28",
+    "seed_bench": "fda25d892825e177",
+    "egoschema": "40d199b1de84f54b",
+    "mvbench": "678391bf29b2004e",
+    "nextqa_mc": "40a92dbc4c2a937e",
+    "perception_test_mc": "84732dd91d93ca72",
+    "video_mme": "1abed8388ce37324",
+}
+"""Reader of multiple choice -> the digest of its questions without options, which are asked where texts are ranked."""
+
+
+def test_every_reader_with_options_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAVIT_EVAL_CACHE", str(tmp_path / "cache"))
+    for name, (benchmark, write, folder, split) in CASES.items():
+        write(tmp_path / name / folder)
+        samples = benchmark.read(tmp_path / name, split).samples
+        stems = [sample.stem for sample in samples]
+        assert all(stems) == (name in STEMS) == ("choices" in samples[0].extra), name
+        if name in STEMS:
+            found = digest_json(stems)[:16]
+            assert found == STEMS[name], f"{name} asks otherwise: raise its version and record {found} here"

@@ -32,6 +32,12 @@ EXPECTED: dict[str, float] = {
 """Task -> its primary value on the fixture."""
 
 
+@pytest.fixture(autouse=True)
+def _without_meteor(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its Java program takes seconds to start; tests/test_every_task.py runs it once.
+    monkeypatch.setattr("lavit_eval.metrics.meteor.missing_java", lambda: "no Java")
+
+
 @pytest.mark.parametrize("name", sorted(VIDEO_CASES))
 def test_the_task_runs_on_its_fixture(name: str, tmp_path: Path) -> None:
     _, write, folder, _ = VIDEO_CASES[name]

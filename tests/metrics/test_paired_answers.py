@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 
+from lavit_eval.category_scores import categories
 from lavit_eval.errors import UsageError
 from lavit_eval.metrics.paired_answers import BasicAccuracy, HallucinationAccuracy, PairAccuracy, PairAccuracyStrict
 from lavit_eval.sample import Sample
-from lavit_eval.statistics import categories, interval
+from lavit_eval.statistics import interval
 from tests.metrics.captions import total
 
 

@@ -154,3 +154,14 @@ def test_a_users_mistake_is_a_sentence(made: Path, tmp_path: Path, capsys: pytes
     code, _, err = _report(capsys, made, "run", "--out", str(taken))
     assert code == 2 and "cannot be a report's folder" in err
     assert _report(capsys, made, "run", "--media", "some")[0] == 2
+
+
+def test_categories_show_their_intervals(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = _report(capsys, made, "run")
+    page = Path(out.strip()).read_text()
+    (scored,) = Run(made / "results" / "runs" / "run").scores()["tasks"].values()  # type: ignore[index]
+    axes = scored["metrics"][scored["primary"]]["categories"]
+    ends = [(part["low"], part["high"]) for parts in axes.values() for part in parts.values() if "low" in part]
+    assert ends
+    for low, high in ends:
+        assert f'title="95 % interval">{low:.1f} to {high:.1f}<' in page

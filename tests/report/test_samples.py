@@ -12,9 +12,10 @@ import pytest
 from lavit_eval.report.folder import ReportOptions, write_report
 from lavit_eval.report.media import Shown
 from lavit_eval.report.reading import read_task
-from lavit_eval.report.samples import LONGEST, TaskPages, index_of, media_files, write_task
+from lavit_eval.report.samples import LONGEST, TaskPages, _facts, _media, index_of, media_files, write_task
 from lavit_eval.rescoring import Again
 from lavit_eval.runs import Run
+from lavit_eval.sample import Likelihoods, Medium, Segment
 from tests.report.made_runs import HOSTILE, again, answer_questions, film_run, question_runs, write_questions
 
 
@@ -157,3 +158,17 @@ def test_a_film_that_was_shown_and_is_the_target_stands_once(tmp_path: Path) -> 
     write_task(pages, tmp_path, {}, run, None)
     (said,) = registered(tmp_path / "data" / "0" / "0.js")
     assert [role for role, *_ in said["media"]] == ["shown to the model", "generated"]
+
+
+def test_what_was_ranked_and_which_segment_was_shown_is_said(questions: tuple[Run, Run, Path]) -> None:
+    run, _, folder = questions
+    pages = pages_of(run, None, again(folder))
+    item = next(item for item in pages.reading.items if item.sample is not None and item.response.outcome == "answered")
+    assert item.sample is not None
+    film = Medium("video", "/data/v.mp4", "v.mp4", Segment.seconds(1.2, 9))
+    response = replace(item.response, likelihoods=Likelihoods.of([-3.0, -4.5], [1, 3]))
+    ranked = replace(item, response=response, sample=replace(item.sample, media=(film,)))
+    assert ["log-likelihood of B", "-4.500, per token -1.500"] in _facts(ranked, pages)
+    ((_, _, _, name),) = [one for one in _media(ranked, None, pages, run, None) if one[0] == "shown to the model"]
+    assert name == "v.mp4 (shown: 1.2-9 s)"
+    assert not [name for name, _ in _facts(item, pages) if "likelihood" in str(name)]

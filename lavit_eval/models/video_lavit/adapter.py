@@ -24,12 +24,12 @@ NO_CHECKPOINT = (
     "The model video-lavit needs --checkpoint DIR (or a hub id in the local cache); "
     "for a trial make one: `lavit-eval checkpoint make-tiny DIR`."
 )
-ANSWERING: frozenset[RequestKind] = frozenset({"answer", "caption"})
+ANSWERING: frozenset[RequestKind] = frozenset({"answer", "choose", "caption"})
 GENERATING: frozenset[RequestKind] = frozenset({"generate_image", "generate_video", "reconstruct_video"})
 
 
 class VideoLavit:
-    """Answers questions about images and videos, captions them, and makes images and videos, with Video-LaVIT.
+    """Answers questions about images and videos, ranks options, captions, and makes images and videos: Video-LaVIT.
 
     Understanding and generation have weights of their own in a checkpoint; a half that no request needs is neither
     looked for nor loaded, and of the generating half only those parts that requests of these kinds need. The model is

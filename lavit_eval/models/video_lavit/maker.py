@@ -155,6 +155,7 @@ class Maker:
                 settings.motion,
                 draws,
                 self.arguments.encoder_threads,
+                request.media[0].segment,
             )
         digests: dict[str, str | list[str]] = {
             "keyframes": digest_bytes(recording.frames[:1].numpy().tobytes()),

@@ -16,12 +16,14 @@ from lavit_eval.errors import MediumError
 from lavit_eval.models.video_lavit.answer import clean_answer
 from lavit_eval.models.video_lavit.context import context_length, fit_clips, published_cut
 from lavit_eval.models.video_lavit.generation import generate
+from lavit_eval.models.video_lavit.ranking import option_log_likelihoods
 from lavit_eval.models.video_lavit.sight import Loaded, Seen, Sight
-from lavit_eval.models.video_lavit.splice import PAD, splice
+from lavit_eval.models.video_lavit.splice import PAD, Spliced, splice
 from lavit_eval.models.video_lavit.stopping import StopRule
 from lavit_eval.models.video_lavit.tokenizer import Tokenizer
 from lavit_eval.models.video_lavit.understanding import UnderstandingModel
-from lavit_eval.sample import Medium, Request, Response, Settings
+from lavit_eval.multiple_choice import LETTERS
+from lavit_eval.sample import Likelihoods, Medium, Request, Response, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,13 @@ class Row:
     """What stands for the placeholder, `[positions, hidden]`."""
     digests: dict[str, str | list[str]]
     counts: dict[str, int]
+    options: list[list[int]]
+    """Ids of the options that are ranked; none where something is written."""
+
+    @property
+    def way(self) -> Settings | None:
+        """How it is answered: by writing with these settings, or by ranking options."""
+        return None if self.options else self.request.settings
 
 
 class _Batch:
@@ -75,22 +84,23 @@ class Respondent:
         self.stop = StopRule.of(tokenizer)
 
     def respond(self, requests: Sequence[Request]) -> list[Response]:
-        """Answer a batch, in the order given; a request whose medium cannot be used fails with the reason."""
+        """Answer a batch, in the order given; a request whose medium or option cannot be used fails with the reason."""
         if not requests:
             return []
         batch = _Batch()
         found: dict[int, Response] = {}
-        groups: dict[Settings, list[tuple[int, Row]]] = {}
+        groups: dict[Settings | None, list[tuple[int, Row]]] = {}
         for place, request in enumerate(requests):
             try:
                 row = self._prepare(request, batch)
             except MediumError as error:
                 found[place] = _failure(request, str(error), batch)
             else:
-                groups.setdefault(request.settings, []).append((place, row))
+                groups.setdefault(row.way, []).append((place, row))
         for settings, members in groups.items():
+            rows = [row for _, row in members]
             with batch.timed("generate"):
-                answers = self._write([row for _, row in members], settings)
+                answers = self._rank(rows) if settings is None else self._write(rows, settings)
             found |= {place: answer for (place, _), answer in zip(members, answers, strict=True)}
         times = {stage: batch.seconds[stage] / len(requests) for stage in ("preprocess", "encode", "generate")}
         return [_with_times(found[place], times) for place in range(len(requests))]
@@ -98,21 +108,26 @@ class Respondent:
     def _prepare(self, request: Request, batch: _Batch) -> Row:
         if len(request.media) > 1:
             raise MediumError(f"The model takes one image or video per question, not {len(request.media)}.")
+        options = self._option_ids(request)
+        room = max(map(len, options)) if options else request.settings.max_new_tokens
         if not request.media:
             ids = self.tokenizer.prompt_ids(request.text, "text")
-            self._fit([], ids, request.settings)
-            return Row(request, ids, None, {"prompt_ids": digest_json(ids)}, {"visual_tokens": 0, "motion_tokens": 0})
+            self._fit([], ids, room)
+            counts = {"visual_tokens": 0, "motion_tokens": 0}
+            return Row(request, ids, None, {"prompt_ids": digest_json(ids)}, counts, options)
         medium = request.media[0]
         loaded = self._load(medium, batch)
         seen = self._see(loaded, request, batch)
         ids = self.tokenizer.prompt_ids(request.text, medium.kind)
-        used = self._fit([len(block) for block in seen.blocks], ids, request.settings)
+        used = self._fit([len(block) for block in seen.blocks], ids, room)
         digests: dict[str, str | list[str]] = {
             "media": [loaded.digest],
             "prompt_ids": digest_json(ids),
             "keyframes": digest_json([seen.keyframe_digests[clip] for clip in used]),
             "visual_tokens": digest_json([seen.selection_digests[clip] for clip in used]),
         }
+        if medium.segment is not None:
+            digests["files"] = [loaded.file_digest]
         counts = {
             "visual_tokens": sum(seen.kept[clip] for clip in used),
             "motion_tokens": seen.motion_tokens * len(used),
@@ -120,7 +135,22 @@ class Respondent:
         if medium.kind == "video":
             digests["motion"] = digest_json([seen.motion_digests[clip] for clip in used])
             counts |= {"clips_found": len(seen.blocks), "clips_used": len(used)}
-        return Row(request, ids, torch.cat([seen.blocks[clip] for clip in used]), digests, counts)
+        return Row(request, ids, torch.cat([seen.blocks[clip] for clip in used]), digests, counts, options)
+
+    def _option_ids(self, request: Request) -> list[list[int]]:
+        """Return the ids of the options: each is tokenised for itself, with the space piece that separates it.
+
+        The prompt ends in a colon, a written answer begins with that piece, and SentencePiece joins nothing across it:
+        so these are the ids that follow the prompt's where both are tokenised as one text, whatever the option.
+        """
+        if request.kind != "choose":
+            return []
+        found = [self.tokenizer.encode(option) for option in request.options]
+        if not 2 <= len(found) <= len(LETTERS):
+            raise MediumError(f"The question has {len(found)} options to rank, not 2 to {len(LETTERS)}.")
+        if empty := [LETTERS[place] for place, ids in enumerate(found) if not ids]:
+            raise MediumError(f"Option {empty[0]} has no text to rank.")
+        return found
 
     def _load(self, medium: Medium, batch: _Batch) -> Loaded:
         if medium not in batch.loaded:
@@ -141,18 +171,28 @@ class Respondent:
                 batch.seen[key] = self.sight.see(loaded, request.seeds)
         return batch.seen[key]
 
-    def _fit(self, clips: Sequence[int], ids: Sequence[int], settings: Settings) -> tuple[int, ...]:
-        """Return which clips to show."""
+    def _fit(self, clips: Sequence[int], ids: Sequence[int], room: int) -> tuple[int, ...]:
+        """Return which clips to show so that `room` positions are left."""
         if self.long_prompt == "reference":
             return tuple(range(len(clips)))
         text = sum(token > PAD for token in ids)
-        return fit_clips(clips, text, settings.max_new_tokens, context_length(self.model.config))
+        return fit_clips(clips, text, room, context_length(self.model.config))
+
+    @torch.inference_mode()
+    def _rank(self, rows: Sequence[Row]) -> list[Response]:
+        spliced = self._spliced(rows)
+        sums = option_log_likelihoods(self.model, spliced, [row.options for row in rows])
+        lengths = spliced.mask.sum(1).tolist()
+        return [_chosen(row, each, length) for row, each, length in zip(rows, sums, lengths, strict=True)]
+
+    def _spliced(self, rows: Sequence[Row]) -> Spliced:
+        cut = published_cut(self.model.config) if self.long_prompt == "reference" else None
+        return splice(self.model, [row.ids for row in rows], [row.visual for row in rows], cut)
 
     @torch.inference_mode()
     def _write(self, rows: Sequence[Row], settings: Settings) -> list[Response]:
-        cut = published_cut(self.model.config) if self.long_prompt == "reference" else None
         prompts = [row.ids for row in rows]
-        spliced = splice(self.model, prompts, [row.visual for row in rows], cut)
+        spliced = self._spliced(rows)
         generators = None
         if settings.do_sample:
             generators = [torch.Generator().manual_seed(row.request.seeds.write) for row in rows]
@@ -169,6 +209,26 @@ class Respondent:
             )
             for row, ids, length in zip(rows, written, lengths, strict=True)
         ]
+
+
+def _chosen(row: Row, sums: Sequence[float], length: int) -> Response:
+    """Return the response to a question whose options have these log-likelihoods."""
+    sample, repeat = row.request.key
+    digests: dict[str, str | list[str]] = {**row.digests, "options": digest_json(row.options)}
+    tokens = [len(ids) for ids in row.options]
+    try:
+        found = Likelihoods.of(sums, tokens)
+    except ValueError as error:
+        return Response(sample, repeat, "failed", error=f"The options cannot be ranked: {error}.", digests=digests)
+    return Response(
+        sample,
+        repeat,
+        "answered",
+        text=LETTERS[Likelihoods.best(found.normalised)],
+        digests=digests,
+        counts={"prompt_tokens": length, "option_tokens": sum(tokens), **row.counts},
+        likelihoods=found,
+    )
 
 
 def _failure(request: Request, reason: str, batch: _Batch) -> Response:

@@ -34,6 +34,8 @@ class Loaded:
     """A medium after preprocessing."""
 
     digest: str
+    """SHA-256 of what is shown: of the file, or of file and segment (`video.clips.medium_digest`)."""
+    file_digest: str
     """SHA-256 of the file."""
     keyframes: NDArray[np.uint8]
     """[n, size, size, 3]; an image is one keyframe."""
@@ -101,20 +103,20 @@ class Sight:
 
     def load(self, medium: Medium) -> Loaded:
         """Return a medium after preprocessing (raises MediumError)."""
-        key = (medium.kind, medium.path, _file_state(medium.path))
+        key = (medium.kind, medium.path, medium.segment, medium.rate, _file_state(medium.path))
         found = self._loaded.get(key)
         if found is None:
             if medium.kind == "image":
                 picture, digest = load_picture(Path(medium.path), self.settings.size)
-                found = Loaded(digest, np.array(picture[None]), None)
+                found = Loaded(digest, digest, np.array(picture[None]), None)
             else:
-                clips = load_clips(Path(medium.path), self.settings, self.cache)
-                found = Loaded(clips.digest, clips.keyframes, clips.motions)
+                clips = load_clips(Path(medium.path), self.settings, self.cache, medium.segment, medium.rate)
+                found = Loaded(clips.digest, clips.file_digest, clips.keyframes, clips.motions)
             self._loaded.put(key, found, found.size)
         return found
 
     def see_key(self, loaded: Loaded, seeds: Seeds) -> tuple[str, bool, int | None]:
-        """Return what decides the outcome of `see`: the file, whether it is seen as a video, the seed if any."""
+        """Return what decides the outcome of `see`: file and segment, whether as a video, the seed if any."""
         return loaded.digest, loaded.motions is not None, None if self.argmax else seeds.see(loaded.digest)
 
     @torch.inference_mode()
