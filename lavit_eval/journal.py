@@ -5,13 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-<<<<<<< HEAD
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-=======
-from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
->>>>>>> choose
 from pathlib import Path
 from typing import IO, Any, Self
 
