@@ -75,6 +75,8 @@ class VideoLavit:
             if arguments.motion_tokens == "off":
                 # Named only where it is not as published, so that the digests of other runs stay what they were.
                 identity["motion_tokens"] = "off"
+            if arguments.shared_prefix == "off":
+                identity["shared_prefix"] = "off"
         if made := kinds & GENERATING:
             identity |= _generation_identity(options, arguments, made)
         return identity
@@ -184,7 +186,7 @@ def _load_respondent(options: ModelOptions) -> Respondent:
     settings = arguments.video(blueprint.sizes.visual.image_size)
     argmax, still = arguments.token_select == "argmax", arguments.motion_tokens == "off"
     sight = Sight(model, settings, argmax, cache, still)
-    return Respondent(model, tokenizer, sight, arguments.long_prompt)
+    return Respondent(model, tokenizer, sight, arguments.long_prompt, arguments.shared_prefix == "on")
 
 
 def _load_maker(options: ModelOptions) -> Maker:

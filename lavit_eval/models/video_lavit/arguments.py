@@ -20,6 +20,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "long_prompt": ("fewer_clips", "reference"),
     "backend": ("pyav", "mvextractor"),
     "video_cache": ("on", "off"),
+    "shared_prefix": ("on", "off"),
     "low_memory": ("off", "on"),
     "offload": ("auto", "on", "off"),
 }
@@ -46,6 +47,8 @@ class Arguments:
     """Who reads the motion vectors."""
     video_cache: str = "on"
     """Whether preprocessed videos are kept on disk; changes no answer."""
+    shared_prefix: str = "on"
+    """Whether what questions on one medium begin with is read once for all of a batch; the same but for rounding."""
     low_memory: str = "off"
     """Whether the halves of the guidance of diffusion run one after the other; the same but for rounding."""
     offload: str = "auto"
