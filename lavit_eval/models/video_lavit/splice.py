@@ -76,7 +76,7 @@ def splice(
 
 
 def padded(rows: Sequence[Tensor], starts: Sequence[int] | None = None) -> Spliced:
-    """Return rows of embeddings, `[n_i, hidden]`, as a batch; with `starts`, a row's positions begin there, not at 0."""
+    """Return rows of embeddings, `[n_i, hidden]`, as a batch; a row's positions begin at its start, or at 0."""
     longest = max(len(row) for row in rows)
     embeds = rows[0].new_zeros(len(rows), longest, rows[0].shape[-1])
     lengths = torch.tensor([len(row) for row in rows], device=embeds.device)
