@@ -34,6 +34,11 @@ class Run:
         """The folder's name."""
         return self.folder.name
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether its manifest is written."""
+        return (self.folder / "manifest.json").is_file()
+
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """What was written first (raises UsageError when it is absent or not of this version)."""

@@ -38,6 +38,7 @@ FLOORS = [
     {"paired_tests", "paired_samples"},
     {"reproduce"},
     {"open_points"},
+    {"batch_sizes"},
     {"scoring", "claiming", "answering"},
     {"category_scores"},
     {"feature_scoring", "submissions"},

@@ -63,7 +63,7 @@ class Stages:
 
         Which requests share a batch depends on all requests of the stage, not on who failed before.
         """
-        size = self.sizes.of(kind) or len(takes)
+        size = self.sizes.of(kind) or max(1, len(takes))
         for start in range(0, len(takes), size):
             piece = takes[start : start + size]
             if alive(piece):
