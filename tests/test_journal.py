@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lavit_eval.errors import UsageError
@@ -64,6 +64,7 @@ def test_a_line_of_an_earlier_version_is_read() -> None:
     assert "likelihoods" not in json.loads(Entry(1, 0, 1, response).line())
 
 
+@settings(deadline=None)
 @given(cut=st.integers(min_value=0, max_value=100_000))
 def test_a_kill_at_any_byte_costs_the_torn_batch_only(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     path = tmp_path_factory.mktemp("j") / "journal.jsonl"
