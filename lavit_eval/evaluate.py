@@ -133,6 +133,7 @@ def score_run(
                 labels = [*_labels(each, identity), *([f"protocol {under}"] if under else [])]
                 tasks[name] = score_task(each, entries, identity["repeats"], run, labels, equipment, progress)
                 tasks[name] |= _duplicates(run, name, merged)
+                run.remove_leftovers(name)
             scores = {**_about(run), "tasks": tasks}
             # What was valued under this protocol before is not replaced by a refusal.
             if under is None or _has_values(tasks) or under not in run.protocols_scored:

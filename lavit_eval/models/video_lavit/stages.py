@@ -112,9 +112,10 @@ class KeptStages(Stages):
             return
         note = None if path is None else path.with_suffix(".halved")
         if len(piece) == 1 or note is None or not note.is_file():
+            before = [(len(take.keyframes), len(take.clips)) for take in piece]
             if self._fits(name, piece, work, halved):
                 if path is not None:
-                    write_atomic(path, _sealed(piece))
+                    write_atomic(path, _sealed(piece, before))
                 return
             if note is not None:
                 write_atomic(note, b"")
@@ -151,12 +152,15 @@ class KeptStages(Stages):
         return self.folder / f"{name.replace(' ', '-')}-{first}-{last}.kept"
 
 
-def _sealed(takes: Sequence[Take]) -> bytes:
-    """Return requests on their way as bytes that begin with their own SHA-256."""
+def _sealed(takes: Sequence[Take], before: Sequence[tuple[int, int]]) -> bytes:
+    """Return what a stage made of requests as bytes that begin with their own SHA-256.
+
+    Pictures that they had before it, so many keyframes and clips, are kept by the stages that made them.
+    """
     tensors: dict[str, Tensor] = {}
     told = []
-    for place, take in enumerate(takes):
-        pictures = {"keyframes": take.keyframes, "clips": take.clips}
+    for place, (take, (keyframes, clips)) in enumerate(zip(takes, before, strict=True)):
+        pictures = {"keyframes": take.keyframes[keyframes:], "clips": take.clips[clips:]}
         told.append(
             {
                 "ids": take.ids,
@@ -192,9 +196,8 @@ def _restored(path: Path, takes: Sequence[Take]) -> bool:
         take.counts.update(known["counts"])
         take.error = None if known["error"] is None else _error(*known["error"])
         take.codes = tensors.get(f"{place}.codes")
-        take.keyframes, take.clips = (
-            [tensors[f"{place}.{name}.{number}"] for number in range(known[name])] for name in ("keyframes", "clips")
-        )
+        for name, held in (("keyframes", take.keyframes), ("clips", take.clips)):
+            held += [tensors[f"{place}.{name}.{number}"] for number in range(known[name])]
         take.draws.restore(tensors[f"{place}.draws"])
     return True
 
