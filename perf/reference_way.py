@@ -1,13 +1,13 @@
 """Prints what answering costs: the reference's way beside ours, and what each part of ours gives.
 
-The same model, questions and videos. The reference's way: one question at a time, the video read, re-encoded and encoded
-for each. Ours: questions on one video together; it is read and encoded once, what its questions begin with is read once.
-Between both stand ours with one improvement left out. Answers are compared: batches may move a near tie, no more.
+The same model, questions and videos. The reference's way: one question at a time, the video read, re-encoded and
+encoded for each. Ours: questions on one video together; it is read and encoded once, and so is what they begin with.
+Between both stand the steps from the one to the other. Answers are compared: batches may move a near tie, no more.
 
 Without arguments a tiny checkpoint with random weights is made, on the CPU. With --checkpoint (and --device cuda
 --dtype bfloat16) it is another one, such as random weights of the published sizes.
 
-Run: python perf/reference_way.py [--checkpoint DIR] [--device D] [--dtype T] [--batch-size N] [--questions N] [--videos N]
+Run: python perf/reference_way.py [--checkpoint DIR --device D --dtype T] [--batch-size N --questions N --videos N]
 """
 
 from __future__ import annotations

@@ -124,6 +124,11 @@ def beam_search(
         if new + 1 == settings.max_new_tokens or all(stop.hit(prompt, ids) for ids in running.ids):
             break
         logits = _go_on(model, running, cache, mask.shape[1] + new)
+    return _finished(running, pool)
+
+
+def _finished(running: _Beams, pool: _Pool) -> list[Hypothesis]:
+    """Return the hypotheses when there is no more room: the beams are among them as they stand."""
     for ids, total in zip(running.ids, running.totals.tolist(), strict=True):
         pool.add(ids, total)
     return pool.ranked()

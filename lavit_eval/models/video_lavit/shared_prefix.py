@@ -90,7 +90,7 @@ class SharedPrefixes:
 
 def layers_of(cache: DynamicCache) -> Layers:
     """Return what a cache holds."""
-    return tuple((layer.keys, layer.values) for layer in cache.layers)  # type: ignore[misc]
+    return tuple((layer.keys, layer.values) for layer in cache.layers)
 
 
 def resumed(model: UnderstandingModel, past: Past | None) -> DynamicCache:
