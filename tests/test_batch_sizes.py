@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from lavit_eval.batch_sizes import buckets, settled
+from lavit_eval.compare_sides import side_of_run
 from lavit_eval.engines.options import EngineOptions
 from lavit_eval.evaluate import evaluate
 from lavit_eval.models.protocol import Demand, ModelOptions
@@ -74,7 +75,10 @@ def test_whoever_goes_on_takes_the_manifests_sizes(options: RunOptions) -> None:
     outcome = evaluate(options)
     assert (outcome.state, Fitted.demands) == ("continued", [])
     assert Fitted.batches == [10, 4]
-    assert evaluate(replace(options, fresh=True)).run.manifest["plan"]["made_qa"]["batch_size"] == 5
+    other = evaluate(replace(options, fresh=True, run_id="other")).run
+    assert other.manifest["plan"]["made_qa"]["batch_size"] == 5
+    beside_each_other = [side_of_run(run).batch_size("made_qa") for run in (outcome.run, other)]
+    assert beside_each_other == [10, 5], "both identities say auto, but the sizes may move a rounding"
 
 
 def test_one_that_began_at_the_same_time_decides(options: RunOptions, monkeypatch: pytest.MonkeyPatch) -> None:
