@@ -100,6 +100,14 @@ class Side:
         identity: Mapping[str, JSON] = by_kind.get(self.kind(task), self.model.get("identity", {}))
         return {"name": self.model["name"], **identity}
 
+    def batch_size(self, task: str) -> JSON:
+        """Return how many requests of a task shared a batch, by buckets where there are several.
+
+        Where the device decided, that stands in the manifest; of a baseline only "auto" is known then.
+        """
+        planned = {} if self.run is None else self.run.manifest.get("plan", {}).get(task, {})
+        return planned.get("buckets") or planned.get("batch_size") or self.identity.get("batch_size")
+
     def samples(self, task: str, metric: str) -> Samples:
         """Return the samples of a task as one metric scored them (raises UsageError when their file is unusable)."""
         from lavit_eval.paired_samples import check_against, samples_of

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lavit_eval.answering import answer_all, lacking_shards
+from lavit_eval.batch_sizes import settled
 from lavit_eval.claiming import changed_stack, claimed
 from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.features.equipment import Equipment
@@ -17,7 +18,7 @@ from lavit_eval.journal import Merged
 from lavit_eval.judging import judge_run
 from lavit_eval.preparation import PreparedTask
 from lavit_eval.progress import Progress, Silence
-from lavit_eval.prospect import Prospect, RunOptions, foresee
+from lavit_eval.prospect import Prospect, RunOptions, adopted, foresee
 from lavit_eval.runs import Run
 from lavit_eval.scoring import score_task
 
@@ -90,7 +91,10 @@ def answer_run(
     """Answer what a run, or the shard of it that was asked for, still lacks; score nothing (raises as `evaluate`)."""
     if prospect.problems:
         raise PreflightError(prospect.problems)
+    prospect = settled(prospect)
     with claimed(prospect) as (choice, writers):
+        # Whoever began the run has settled what was left to the device.
+        prospect = adopted(prospect, choice.run)
         if choice.scores is not None and not writers:
             return Answered(choice.run, True, choice.scores)
         notices = changed_stack(choice.run, prospect.options.model_options.device) if choice.exists else []
@@ -151,6 +155,7 @@ def score_run(
                 labels = [*_labels(each, identity), *([f"protocol {under}"] if under else [])]
                 tasks[name] = score_task(each, entries, identity["repeats"], run, labels, equipment, progress)
                 tasks[name] |= _duplicates(run, name, merged)
+                run.remove_leftovers(name)
             scores = {**_about(run), "tasks": tasks}
             # What was valued under this protocol before is not replaced by a refusal.
             if under is None or _has_values(tasks) or under not in run.protocols_scored:

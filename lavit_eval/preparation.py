@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from lavit_eval.digests import digest_json
 from lavit_eval.errors import UsageError
 from lavit_eval.features.equipment import Equipment
 from lavit_eval.missing_media import CaseHints
-from lavit_eval.plan import TaskPlan, VisualNoise, plan_task
+from lavit_eval.plan import BatchSizes, TaskPlan, VisualNoise, plan_task
 from lavit_eval.provenance import data_digest, file_size
 from lavit_eval.recipes import needs_features, recipe_problems, recipe_versions
 from lavit_eval.registry import find, piece_versions
@@ -204,12 +204,17 @@ def disk_problem(output: Path, plans: Mapping[str, TaskPlan]) -> str | None:
 
 
 def plan_tasks(
-    prepared: Sequence[PreparedTask], *, seed: int, repeats: int, batch_size: int, visual_noise: VisualNoise
+    prepared: Sequence[PreparedTask],
+    *,
+    seed: int,
+    repeats: int,
+    sizes: Callable[[Task], BatchSizes],
+    visual_noise: VisualNoise,
 ) -> dict[str, TaskPlan]:
-    """Return the plan of every task by name."""
+    """Return the plan of every task by name; `sizes` says how many requests of a task share a batch."""
     return {
         each.task.task: plan_task(
-            each.task, each.samples, seed=seed, repeats=repeats, batch_size=batch_size, visual_noise=visual_noise
+            each.task, each.samples, seed=seed, repeats=repeats, sizes=sizes(each.task), visual_noise=visual_noise
         )
         for each in prepared
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,6 +35,15 @@ class Run:
     def id(self) -> str:
         """The folder's name."""
         return self.folder.name
+
+    def remove_leftovers(self, task: str) -> None:
+        """Remove what models kept of batches under way, once all are answered."""
+        shutil.rmtree(self.task_folder(task) / "stages", ignore_errors=True)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its manifest is written."""
+        return (self.folder / "manifest.json").is_file()
 
     @cached_property
     def manifest(self) -> dict[str, Any]:

@@ -45,6 +45,7 @@ FLOORS = [
     {"reproduce"},
     {"open_points"},
     {"judging"},
+    {"batch_sizes"},
     {"scoring", "claiming", "answering"},
     {"judged_scoring"},
     {"category_scores"},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lavit_eval.digests import cache_folder
 from lavit_eval.errors import UsageError
-from lavit_eval.models.protocol import ModelOptions
+from lavit_eval.models.protocol import Demand, ModelOptions
 from lavit_eval.models.video_lavit.arguments import Arguments
 from lavit_eval.models.video_lavit.checkpoint import UNDERSTANDING_FOLDER, checkpoint_digest, find_checkpoint, find_root
 from lavit_eval.sample import JSON, Request, RequestKind, Response, Sample
@@ -75,6 +75,8 @@ class VideoLavit:
             if arguments.motion_tokens == "off":
                 # Named only where it is not as published, so that the digests of other runs stay what they were.
                 identity["motion_tokens"] = "off"
+            if arguments.shared_prefix == "off":
+                identity["shared_prefix"] = "off"
         if made := kinds & GENERATING:
             identity |= _generation_identity(options, arguments, made)
         return identity
@@ -139,6 +141,35 @@ class VideoLavit:
         _ = model.respondent if requested_kinds(options) & ANSWERING else model.maker
         return model
 
+    @classmethod
+    def fit_batches(cls, options: ModelOptions, demands: Sequence[Demand]) -> tuple[list[int], Self]:
+        """Return how many requests of each demand the device takes together, and the loaded model.
+
+        Images and videos go through stages with sizes of their own; of them, as many are planned together as the
+        language model writes together. Raises UsageError as `load`.
+        """
+        from lavit_eval.models.video_lavit.batch_fitting import CudaCard, fit
+        from lavit_eval.models.video_lavit.loading import parse_device
+
+        model, arguments = cls.load(options), Arguments.parse(options.arguments)
+        card = CudaCard(parse_device(options.device))
+        found = [
+            fit(model.respondent.model, demand, arguments.max_clips, card)
+            if demand.kind in ANSWERING
+            else arguments.llm_batch
+            for demand in demands
+        ]
+        return found, model
+
+    @classmethod
+    def stage_batches(cls, options: ModelOptions) -> dict[str, JSON]:
+        """Return what belongs to a run's identity as the batch size does: the sizes of the stages of generation."""
+        if not requested_kinds(options) & GENERATING:
+            return {}
+        arguments = Arguments.parse(options.arguments)
+        names = ("llm_batch", "image_batch", "video_batch")
+        return {"stage_batches": {name: getattr(arguments, name) for name in names}}
+
     def prepare(self, task: str, samples: Sequence[Sample]) -> None:
         """Need nothing."""
 
@@ -184,7 +215,7 @@ def _load_respondent(options: ModelOptions) -> Respondent:
     settings = arguments.video(blueprint.sizes.visual.image_size)
     argmax, still = arguments.token_select == "argmax", arguments.motion_tokens == "off"
     sight = Sight(model, settings, argmax, cache, still)
-    return Respondent(model, tokenizer, sight, arguments.long_prompt)
+    return Respondent(model, tokenizer, sight, arguments.long_prompt, arguments.shared_prefix == "on")
 
 
 def _load_maker(options: ModelOptions) -> Maker:

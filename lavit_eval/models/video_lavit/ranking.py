@@ -7,13 +7,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lavit_eval.models.video_lavit.shared_prefix import Past, resumed, seen_mask
 from lavit_eval.models.video_lavit.splice import Spliced
 from lavit_eval.models.video_lavit.understanding import UnderstandingModel
 
 
 @torch.inference_mode()
 def option_log_likelihoods(
-    model: UnderstandingModel, spliced: Spliced, options: Sequence[Sequence[Sequence[int]]]
+    model: UnderstandingModel,
+    spliced: Spliced,
+    options: Sequence[Sequence[Sequence[int]]],
+    past: Past | None = None,
 ) -> list[list[float]]:
     """Return, per row, the sum of the natural logarithms of each option's token probabilities after the row's prompt.
 
@@ -26,13 +30,14 @@ def option_log_likelihoods(
         model: The model.
         spliced: The prompts.
         options: Per row and option its ids, at least one.
+        past: What was read before `spliced`, which then is the rest of the prompts.
     """
-    cache = model.new_cache()
-    last = model.hidden_states(spliced.embeds, spliced.mask, spliced.positions, cache)[:, -1]
+    cache, seen = resumed(model, past), seen_mask(spliced, past)
+    last = model.hidden_states(spliced.embeds, seen, spliced.positions, cache)[:, -1]
     ids, owners, places = _beside_each_other(options)
     if ids.shape[1]:
         device = spliced.mask.device
-        mask = _mask(spliced.mask, owners.to(device), places.to(device))
+        mask = _mask(seen, owners.to(device), places.to(device))
         positions = spliced.positions[:, -1:] + 1 + places.to(device)
         states = model.hidden_states(model.embed(ids), mask, positions, cache)
     else:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,7 +17,9 @@ from lavit_eval.errors import MediumError
 from lavit_eval.models.video_lavit.answer import clean_answer
 from lavit_eval.models.video_lavit.context import context_length, fit_clips, published_cut
 from lavit_eval.models.video_lavit.generation import generate
+from lavit_eval.models.video_lavit.halving import free_cached, in_halves
 from lavit_eval.models.video_lavit.ranking import option_log_likelihoods
+from lavit_eval.models.video_lavit.shared_prefix import Opening, Past, SharedPrefixes, seen_mask
 from lavit_eval.models.video_lavit.sight import Loaded, Seen, Sight
 from lavit_eval.models.video_lavit.splice import PAD, Spliced, splice
 from lavit_eval.models.video_lavit.stopping import StopRule
@@ -24,6 +27,10 @@ from lavit_eval.models.video_lavit.tokenizer import Tokenizer
 from lavit_eval.models.video_lavit.understanding import UnderstandingModel
 from lavit_eval.multiple_choice import LETTERS
 from lavit_eval.sample import Likelihoods, Medium, Request, Response, Settings
+
+NO_MEMORY = (
+    "The memory does not suffice for this question, even alone; take a larger card, a half precision or fewer clips."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,8 @@ class Row:
     """The prompt, its placeholder negative."""
     visual: Tensor | None
     """What stands for the placeholder, `[positions, hidden]`."""
+    medium: Hashable | None
+    """Equal for two rows with equal `visual`; None without a medium."""
     digests: dict[str, str | list[str]]
     counts: dict[str, int]
     options: list[list[int]]
@@ -72,15 +81,23 @@ class Respondent:
         sight: Its eyes.
         long_prompt: `fewer_clips`, or `reference`: all clips, and the prompt's end cut off where the checkpoint's
             config.json says so.
+        share: Read what questions on one medium begin with once for all of them; the same but for rounding.
     """
 
     def __init__(
-        self, model: UnderstandingModel, tokenizer: Tokenizer, sight: Sight, long_prompt: str = "fewer_clips"
+        self,
+        model: UnderstandingModel,
+        tokenizer: Tokenizer,
+        sight: Sight,
+        long_prompt: str = "fewer_clips",
+        share: bool = True,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.sight = sight
         self.long_prompt = long_prompt
+        self.cut = published_cut(model.config) if long_prompt == "reference" else None
+        self.prefixes = SharedPrefixes(model, self.cut) if share else None
         self.stop = StopRule.of(tokenizer)
 
     def respond(self, requests: Sequence[Request]) -> list[Response]:
@@ -100,8 +117,9 @@ class Respondent:
         for settings, members in groups.items():
             rows = [row for _, row in members]
             with batch.timed("generate"):
-                answers = self._rank(rows) if settings is None else self._write(rows, settings)
-            found |= {place: answer for (place, _), answer in zip(members, answers, strict=True)}
+                answers = in_halves(rows, partial(self._answer, settings), self._release)
+            for (place, row), (answer, halved) in zip(members, answers, strict=True):
+                found[place] = _noted(row.request, answer, halved)
         times = {stage: batch.seconds[stage] / len(requests) for stage in ("preprocess", "encode", "generate")}
         return [_with_times(found[place], times) for place in range(len(requests))]
 
@@ -114,7 +132,7 @@ class Respondent:
             ids = self.tokenizer.prompt_ids(request.text, "text")
             self._fit([], ids, room)
             counts = {"visual_tokens": 0, "motion_tokens": 0}
-            return Row(request, ids, None, {"prompt_ids": digest_json(ids)}, counts, options)
+            return Row(request, ids, None, None, {"prompt_ids": digest_json(ids)}, counts, options)
         medium = request.media[0]
         loaded = self._load(medium, batch)
         seen = self._see(loaded, request, batch)
@@ -135,7 +153,9 @@ class Respondent:
         if medium.kind == "video":
             digests["motion"] = digest_json([seen.motion_digests[clip] for clip in used])
             counts |= {"clips_found": len(seen.blocks), "clips_used": len(used)}
-        return Row(request, ids, torch.cat([seen.blocks[clip] for clip in used]), digests, counts, options)
+        visual = torch.cat([seen.blocks[clip] for clip in used])
+        medium_key = (self.sight.see_key(loaded, request.seeds), used)
+        return Row(request, ids, visual, medium_key, digests, counts, options)
 
     def _option_ids(self, request: Request) -> list[list[int]]:
         """Return the ids of the options: each is tokenised for itself, with the space piece that separates it.
@@ -178,26 +198,39 @@ class Respondent:
         text = sum(token > PAD for token in ids)
         return fit_clips(clips, text, room, context_length(self.model.config))
 
+    def _answer(self, settings: Settings | None, rows: Sequence[Row]) -> list[Response]:
+        return self._rank(rows) if settings is None else self._write(rows, settings)
+
+    def _release(self) -> None:
+        """Free what can be freed after an allocation that failed."""
+        if self.prefixes is not None:
+            self.prefixes.forget()
+        free_cached()
+
     @torch.inference_mode()
     def _rank(self, rows: Sequence[Row]) -> list[Response]:
-        spliced = self._spliced(rows)
-        sums = option_log_likelihoods(self.model, spliced, [row.options for row in rows])
-        lengths = spliced.mask.sum(1).tolist()
+        spliced, past = self._spliced(rows)
+        sums = option_log_likelihoods(self.model, spliced, [row.options for row in rows], past)
+        lengths = seen_mask(spliced, past).sum(1).tolist()
         return [_chosen(row, each, length) for row, each, length in zip(rows, sums, lengths, strict=True)]
 
-    def _spliced(self, rows: Sequence[Row]) -> Spliced:
-        cut = published_cut(self.model.config) if self.long_prompt == "reference" else None
-        return splice(self.model, [row.ids for row in rows], [row.visual for row in rows], cut)
+    def _spliced(self, rows: Sequence[Row]) -> tuple[Spliced, Past | None]:
+        """Return what is to be read of each row, and what is read already."""
+        if self.prefixes is not None:
+            begun = self.prefixes.begin([Opening(row.ids, row.visual, row.medium) for row in rows])
+            if begun is not None:
+                return begun
+        return splice(self.model, [row.ids for row in rows], [row.visual for row in rows], self.cut), None
 
     @torch.inference_mode()
     def _write(self, rows: Sequence[Row], settings: Settings) -> list[Response]:
         prompts = [row.ids for row in rows]
-        spliced = self._spliced(rows)
+        spliced, past = self._spliced(rows)
         generators = None
         if settings.do_sample:
             generators = [torch.Generator().manual_seed(row.request.seeds.write) for row in rows]
-        written = generate(self.model, spliced, prompts, settings, self.stop, generators)
-        lengths = spliced.mask.sum(1).tolist()
+        written = generate(self.model, spliced, prompts, settings, self.stop, generators, past=past)
+        lengths = seen_mask(spliced, past).sum(1).tolist()
         return [
             Response(
                 row.request.sample_id,
@@ -236,6 +269,13 @@ def _failure(request: Request, reason: str, batch: _Batch) -> Response:
     files = [loaded.digest for loaded in known if isinstance(loaded, Loaded)]
     digests: dict[str, str | list[str]] = {"media": files} if files else {}
     return Response(request.sample_id, request.repeat, "failed", error=reason, digests=digests)
+
+
+def _noted(request: Request, answer: Response | None, halved: bool) -> Response:
+    """Return an answer that says whether its batch was done in parts, for that may change its rounding."""
+    if answer is None:
+        return Response(request.sample_id, request.repeat, "failed", error=NO_MEMORY)
+    return replace(answer, counts={**answer.counts, "batch_halved": 1}) if halved else answer
 
 
 def _with_times(response: Response, times: dict[str, float]) -> Response:
