@@ -11,7 +11,7 @@ from lavit_eval.engines.options import Shard
 from lavit_eval.engines.pool import Pool
 from lavit_eval.interruption import Interruption
 from lavit_eval.journal import Entry, JournalWriter, Standing, journal_paths
-from lavit_eval.plan import Batch, TaskPlan
+from lavit_eval.plan import Batch, BatchSizes, TaskPlan
 from lavit_eval.preparation import PreparedTask, plan_tasks
 from lavit_eval.progress import Progress, Step
 from lavit_eval.prospect import Prospect
@@ -43,7 +43,7 @@ def owned(plans: Mapping[str, TaskPlan], shard: Shard | None) -> dict[str, set[i
     numbers: dict[str, set[int]] = {}
     before = 0
     for name, plan in sorted(plans.items()):
-        count = -(-len(plan.requests) // plan.batch_size)
+        count = len(plan.batches())
         numbers[name] = {number for number in range(count) if shard is None or shard.owns(before + number)}
         before += count
     return numbers
@@ -149,7 +149,7 @@ def make_pool(prospect: Prospect, run: Run) -> Pool:
     samples = {each.task.task: each.samples for each in prospect.prepared}
     if engine.in_process:
         pin_threads(threads)
-        model = prospect.model_class.load(options.model_options)
+        model = prospect.loaded or prospect.model_class.load(options.model_options)
         # Loading may be what imports torch.
         pin_threads(threads)
         return Here(model, samples, options.model_options.device)
@@ -183,7 +183,7 @@ def lacking_shards(run: Run, prepared: Sequence[PreparedTask]) -> list[str]:
         prepared,
         seed=identity["seed"],
         repeats=identity["repeats"],
-        batch_size=identity["batch_size"],
+        sizes=lambda task: BatchSizes.of_manifest(run.manifest["plan"][task.task]),
         visual_noise=identity["visual_noise"],
     )
     of = partitions[-1]

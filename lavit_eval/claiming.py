@@ -14,7 +14,7 @@ from lavit_eval.digests import digest_json
 from lavit_eval.engines.options import Shard
 from lavit_eval.errors import UsageError
 from lavit_eval.journal import JournalWriter, journal_path
-from lavit_eval.prospect import Prospect
+from lavit_eval.prospect import Prospect, adopted
 from lavit_eval.provenance import code_revision, hardware, package_versions
 from lavit_eval.runs import Run, differing, equal_run
 from lavit_eval.sample import JSON
@@ -95,7 +95,7 @@ def claimed(prospect: Prospect) -> Iterator[tuple[Choice, dict[str, JournalWrite
                 if not choice.exists and not choice.run.write_manifest(_manifest(prospect, choice.run)):
                     # The locks of this file system do not hold between machines, but one file has one first writer.
                     choice = choose_run(replace(prospect, options=replace(prospect.options, run_id=choice.run.id)))
-                _check_plan(prospect, choice.run)
+                _check_plan(adopted(prospect, choice.run), choice.run)
                 shard = prospect.options.engine.shard
                 _refuse_others(choice.run, shard)
                 writer = shard.writer if shard else ""
@@ -170,17 +170,19 @@ def _manifest(prospect: Prospect, run: Run) -> dict[str, JSON]:
         "model": {
             "name": options.model,
             "label": options.label or options.model,
+            "prior": bool(getattr(prospect.model_class, "prior", False)),
             "identity": dict(prospect.model_identity),
             "identity_by_kind": {kind: dict(identity) for kind, identity in prospect.identity_by_kind.items()},
         },
         "data_root": str(options.data_root.resolve()),
+        "hub": {name: {"root": str(copy.root), **copy.record} for name, copy in options.copies.items()},
         "tasks": {
             each.task.task: {"fields": each.task.model_dump(mode="json"), "asking": each.asking}
             for each in prospect.prepared
         },
         "counts": dict(options.counts),
         "plan": {
-            name: {"batch_size": plan.batch_size, "requests": len(plan.requests), "digest": plan.digest()}
+            name: {**plan.sizes.in_manifest(), "requests": len(plan.requests), "digest": plan.digest()}
             for name, plan in prospect.plans.items()
         },
         "code": code_revision(),

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lavit_eval.command_line import Parser, build_parser
+from lavit_eval.command_line import build_parser
 from lavit_eval.errors import UsageError
+from lavit_eval.parsers import Parser
 
 
 class Crash:
@@ -92,10 +93,8 @@ def _bare(parser: Parser, version: bool) -> int:
 
 
 def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
-    if options.command == "tasks":
-        from lavit_eval.listing import list_tasks
-
-        return list_tasks(options.task_dir)
+    if options.command in ("tasks", "data"):
+        return _dispatch_data(options)
     if options.command == "weights":
         return _dispatch_weights(options)
     if options.command == "checkpoint":
@@ -137,14 +136,28 @@ def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
         from lavit_eval.report_command import report
 
         return report(options)
-    if options.command in ("score", "sweep", "selfcheck"):
+    if options.command in ("score", "judge", "sweep", "selfcheck"):
         return _dispatch_scoring(options, given)
     from lavit_eval import running
 
     return running.run(options, given)
 
 
+def _dispatch_data(options: argparse.Namespace) -> int:
+    if options.command == "tasks":
+        from lavit_eval.listing import list_tasks
+
+        return list_tasks(options.task_dir, options.names, options.json)
+    from lavit_eval import data_commands
+
+    return data_commands.check(options) if options.action == "check" else data_commands.prepare(options)
+
+
 def _dispatch_scoring(options: argparse.Namespace, given: Sequence[str]) -> int:
+    if options.command == "judge":
+        from lavit_eval.judge_commands import judge
+
+        return judge(options)
     from lavit_eval import score_commands
 
     if options.command == "score":

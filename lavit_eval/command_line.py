@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import NoReturn
 
+from lavit_eval.data_arguments import SOURCE_HELP, add_data
 from lavit_eval.engine_flags import add_engine
-from lavit_eval.errors import UsageError
+from lavit_eval.judge_flags import add_judge, add_judge_flags
+from lavit_eval.parsers import Parser
 
 EPILOG = """exit codes: 0 fine; 1 a gate failed; 2 bad usage or input; 3 finished, but some samples have no answer;
 4 runs are not comparable; 5 internal error; 130/143 interrupted (repeat the command to go on)"""
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence and leaves with exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Report bad usage."""
-        raise UsageError(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help")
 
 
 def build_parser() -> Parser:
@@ -33,10 +26,14 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     _add_run(commands)
     _add_score(commands)
+    add_judge(commands, _add_output, _add_task_dir)
     _add_sweep(commands)
     _add_selfcheck(commands)
-    tasks = commands.add_parser("tasks", help="list the tasks and suites")
+    tasks = commands.add_parser("tasks", help="list the tasks and suites, or say all of some: data, licence, prompt")
+    tasks.add_argument("names", nargs="*", metavar="TASK", help="print the page of each (default: list all)")
+    tasks.add_argument("--json", action="store_true", help="print JSON for machines")
     _add_task_dir(tasks)
+    add_data(commands, _add_task_dir, _add_output)
     board = commands.add_parser("leaderboard", help="write and print the table over finished runs")
     board.add_argument(
         "runs", nargs="*", type=Path, metavar="RUN", help="run folders (default: all under the output folder)"
@@ -46,6 +43,7 @@ def build_parser() -> Parser:
     board.add_argument("--model-index", type=Path, metavar="FILE", help="write a hub model card's metadata")
     board.add_argument("--lmms-eval", type=Path, metavar="FILE", help="write one run's scores in lmms-eval's form")
     board.add_argument("--published", action="store_true", help="LaTeX and HTML: the numbers of all published models")
+    board.add_argument("--debug", action="store_true", help="show the traceback of an internal error")
     _add_output(board)
     _add_task_dir(board)
     _add_reproduce(commands)
@@ -73,6 +71,7 @@ def _add_compare(commands: argparse._SubParsersAction[Parser]) -> None:
         "--waive", action="append", default=[], metavar="FIELD", help="compare although this field differs; recorded"
     )
     compared.add_argument("--tasks", metavar="A,B", help="only these (default: all of BASE's)")
+    compared.add_argument("--metric", metavar="M", help="by this metric, in the tasks that have it (default: primary)")
     compared.add_argument(
         "--thresholds", type=Path, metavar="FILE", help="which drop counts, per task (default: the shipped YAML file)"
     )
@@ -134,6 +133,7 @@ def _add_reproduce(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     again.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
     again.add_argument("--json", type=Path, metavar="FILE", help="write all digits as JSON")
+    again.add_argument("--debug", action="store_true", help="show the traceback of an internal error")
     _add_output(again)
     _add_task_dir(again)
 
@@ -168,7 +168,7 @@ def _add_export(kinds: argparse._SubParsersAction[Parser]) -> None:
 def _add_report(commands: argparse._SubParsersAction[Parser]) -> None:
     report = commands.add_parser("report", help="write a finished run as a page: scores, charts and every sample")
     report.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or its id")
-    report.add_argument("base", nargs="?", type=Path, metavar="BASE", help="a run to set beside it, sample by sample")
+    report.add_argument("base", nargs="?", type=Path, metavar="BASE", help="a run or a baseline to set beside it")
     report.add_argument("--out", type=Path, metavar="DIR", help="folder of the page (default OUTPUT/reports/RUN)")
     report.add_argument(
         "--media",
@@ -218,6 +218,7 @@ def _add_run(commands: argparse._SubParsersAction[Parser]) -> None:
     _add_what(run.add_argument_group("what"))
     _add_how(run.add_argument_group("how"))
     _add_where(run.add_argument_group("where"))
+    add_judge_flags(run.add_argument_group("judge"))
 
 
 def _add_what(what: argparse._ActionsContainer) -> None:
@@ -234,6 +235,7 @@ def _add_what(what: argparse._ActionsContainer) -> None:
     what.add_argument(
         "--data-root", type=Path, metavar="DIR", help="folder of the benchmarks (default $LAVIT_EVAL_DATA or data)"
     )
+    what.add_argument("--source", choices=["local", "hub"], default="local", help=SOURCE_HELP)
     what.add_argument(
         "--limit", type=_positive, metavar="N", help="only the first N samples of each task; the score is labelled"
     )

@@ -15,6 +15,8 @@ from lavit_eval.sample import JSON
 
 PREPROCESSING = ("video", "token_select", "long_prompt", "motion_tokens")
 """Fields of a model's identity that say how a medium becomes what the model reads."""
+OF_VIDEOS = ("motion_tokens",)
+"""Those that only a task with videos meets."""
 SILENT = ("description", "samples", "subset", "published_as")
 """Fields of a task that are no part of its protocol: what samples it took shows in the data."""
 LONG = 60
@@ -87,6 +89,9 @@ class SameProtocol(Rule):
                 yield "scoring_version" if asked else "reader_version", base["protocol"][:8], new["protocol"][:8]
         elif mine.get("protocol") != theirs.get("protocol"):
             found = [(f"recipe.{name}", a, b) for name, a, b in _differing(mine["recipe"], theirs["recipe"])]
+            if not found and _judge(mine) != _judge(theirs):
+                # Said by `SameJudge`.
+                return
             yield from found or [("recipe", str(mine.get("protocol"))[:8], str(theirs.get("protocol"))[:8])]
 
 
@@ -145,7 +150,7 @@ class SameJudge(Rule):
 
     def pairs(self) -> Iterable[tuple[str, JSON, JSON]]:
         """Yield the fields of the judge that differ."""
-        sides = [side.score(self.task).get("details", {}).get("judge") or {} for side in (self.base, self.new)]
+        sides = [_judge(side.score(self.task)) for side in (self.base, self.new)]
         yield from _differing(*({"name": one} if isinstance(one, str) else one for one in sides))
 
 
@@ -158,7 +163,8 @@ class SamePreprocessing(Rule):
         """Yield the fields of the model's identity that differ."""
         base, new = self.base.model_for(self.task), self.new.model_for(self.task)
         if (base["name"], base.get("class")) == (new["name"], new.get("class")):
-            yield from _differing(*({name: one[name] for name in PREPROCESSING if name in one} for one in (base, new)))
+            fields = _preprocessing(self.task, self.base, self.new)
+            yield from _differing(*({name: one[name] for name in fields if name in one} for one in (base, new)))
 
 
 class SameCoverage(Rule):
@@ -177,6 +183,9 @@ class SameCoverage(Rule):
         scored, score = side.task(self.task), side.score(self.task)
         if score.get("incomplete"):
             return f"held back ({score['skipped']})", True
+        judged = (score.get("details") or {}).get("judgements") or {}
+        if judged.get("failed"):
+            return f"{judged['wanted'] - judged['failed']} of {judged['wanted']} judged", True
         return f"{scored['answered']} of {scored['n']}", scored["answered"] < scored["n"]
 
 
@@ -210,18 +219,26 @@ def check_waivers(waived: Sequence[str]) -> None:
 
 def beside(task: str, base: Side, new: Side) -> list[Difference]:
     """Return what differs and is no obstacle: it is what the comparison is about, or may move a score by chance."""
-    names = ("seed", "visual_noise", "batch_size")
-    found = [(name, base.identity[name], new.identity[name]) for name in names]
+    names = ("seed", "visual_noise", "stage_batches")
+    found = [(name, base.identity.get(name), new.identity.get(name)) for name in names]
+    found.append(("batch_size", base.batch_size(task), new.batch_size(task)))
+    looked_at = _preprocessing(task, base, new)
     found += [(f"code.{name}", base.code.get(name), new.code.get(name)) for name in ("revision", "dirty")]
     models = [
-        {name: value for name, value in side.model_for(task).items() if name not in PREPROCESSING}
-        for side in (base, new)
+        {name: value for name, value in side.model_for(task).items() if name not in looked_at} for side in (base, new)
     ]
     if models[0]["name"] != models[1]["name"]:
         # Models of different kinds share no field.
         models = [{"name": one["name"]} for one in models]
     found += [(f"model.{name}", one, other) for name, one, other in _differing(*models)]
     return [Difference(name, one, other) for name, one, other in found if one != other]
+
+
+def _preprocessing(task: str, base: Side, new: Side) -> list[str]:
+    """Return the fields of preprocessing that a task's media meet; all where it is not known what it shows."""
+    shown = [kinds for side in (base, new) if (kinds := side.task(task).get("shows")) is not None]
+    videos = not shown or any("video" in kinds for kinds in shown)
+    return [name for name in PREPROCESSING if videos or name not in OF_VIDEOS]
 
 
 def _covers(waived: str, field: str) -> bool:
@@ -247,6 +264,11 @@ def _at(document: Any, name: str) -> JSON:
         if name.startswith(f"{key}."):
             return _at(document[key], name[len(key) + 1 :])
     return ABSENT
+
+
+def _judge(score: Mapping[str, Any]) -> Mapping[str, JSON] | str:
+    found: Mapping[str, JSON] | str = (score.get("details") or {}).get("judge") or {}
+    return found
 
 
 def _value(score: Mapping[str, Any]) -> str:

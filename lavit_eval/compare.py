@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 from lavit_eval.comparability import RULES, TASKS, Difference, beside, check_waivers
 from lavit_eval.compare_sides import Side
 from lavit_eval.errors import UsageError, nearest
-from lavit_eval.paired_samples import Paired, least_step, paired, per_cluster, scale_in, scale_of, without_rounding
+from lavit_eval.paired_samples import (
+    Paired,
+    Samples,
+    least_step,
+    paired,
+    per_cluster,
+    scale_in,
+    scale_of,
+    without_rounding,
+)
 from lavit_eval.registry import find
 from lavit_eval.thresholds import Threshold, Thresholds
 
@@ -28,11 +37,24 @@ class Flip:
 
     sample_id: str
     base: float
-    """Its score, averaged over repeats, in the metric's own terms (a right answer is 1)."""
+    """Its score, averaged over repeats, in the metric's unit (of a percentage, a right answer is 100)."""
     new: float
     base_answer: str | None = None
     """What was answered in the first repeat; None where it is not known here."""
     new_answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The two scores over all that each run scored, where only a part of that could be compared."""
+
+    base: float
+    new: float
+    base_n: int
+    new_n: int
+    """Scored samples."""
+    restricted: bool
+    """Whether the comparison's own values are of the shared samples; a metric of whole sets cannot be cut down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +66,7 @@ class TaskComparison:
     unit: str
     higher_is_better: bool
     base: float | None
+    """BASE's value on the samples compared."""
     new: float | None
     threshold: Threshold
     refused: tuple[str, ...] = ()
@@ -56,8 +79,12 @@ class TaskComparison:
     """What else differs."""
     untested: str | None = None
     """Why there is no test."""
+    cannot_tell: str | None = None
+    """Why no drop whatever could be told with so few clusters; such a task takes no part in Holm's correction."""
     n: int = 0
     """Samples in both runs."""
+    whole: Whole | None = None
+    """None where all samples of both runs are compared."""
     test: PairedTest | None = None
     adjusted: float | None = None
     """The one-sided p after Holm's correction over the tasks."""
@@ -98,6 +125,9 @@ class RunComparison:
     """Tasks that BASE has and NEW lacks."""
     added: tuple[str, ...] = ()
     """Tasks that NEW has and BASE lacks."""
+    base_from: str = ""
+    """Which folder or file BASE was read from."""
+    new_from: str = ""
 
     @property
     def absence_waived(self) -> bool:
@@ -113,6 +143,8 @@ class CompareOptions:
     waive: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     """Only these; all of BASE's where empty."""
+    metric: str | None = None
+    """Compare by this one in the place of the primary metric, in the tasks that have it; the others are left out."""
 
 
 def compare_runs(base: Side, new: Side, options: CompareOptions) -> RunComparison:
@@ -126,32 +158,72 @@ def compare_runs(base: Side, new: Side, options: CompareOptions) -> RunCompariso
     for name in wanted:
         if name not in base.tasks:
             raise UsageError(f"{base.name} has no task {name!r}.{nearest(name, base.tasks)}")
+    if options.metric is not None:
+        base, new = replace(base, by=options.metric), replace(new, by=options.metric)
+        wanted = _having(options.metric, base, wanted)
     shared = [name for name in wanted if name in new.tasks]
     if not shared:
         raise UsageError(f"{base.name} and {new.name} share no task; compare runs of the same tasks.")
     judged = [_task(name, base, new, options) for name in shared]
     absent = tuple(name for name in wanted if name not in new.tasks)
     added = tuple(name for name in new.tasks if name not in base.tasks)
-    return RunComparison(base.label, new.label, tuple(_corrected(judged)), options.waive, absent, added)
+    return RunComparison(
+        base.label, new.label, tuple(_corrected(judged)), options.waive, absent, added, base.origin, new.origin
+    )
+
+
+def _having(metric: str, base: Side, wanted: Sequence[str]) -> tuple[str, ...]:
+    found = tuple(name for name in wanted if metric in base.task(name)["metrics"])
+    if not found:
+        known = sorted({one for name in wanted for one in base.task(name)["metrics"]})
+        raise UsageError(f"No task of {base.name} has the metric {metric!r}.{nearest(metric, known)}")
+    return found
 
 
 def _corrected(judged: Sequence[TaskComparison]) -> list[TaskComparison]:
-    """Return the tasks with their p corrected for how many of them were tested."""
-    from lavit_eval.paired_tests import holm
+    """Return the tasks with their p corrected for how many of them could be told anything about."""
+    from lavit_eval.paired_tests import holm, unable
 
-    tests = {place: one.test for place, one in enumerate(judged) if one.test is not None and one.test.p is not None}
-    adjusted = dict(zip(tests, holm([test.p for test in tests.values() if test.p is not None]), strict=True))
+    tested = [one for one in judged if one.test is not None and one.test.p is not None]
+    tests = [one.test for one in tested if one.test is not None]
+    families = unable([test.smallest for test in tests], [one.threshold.significance for one in tested])
+    kept = {one.task: test for one, test, family in zip(tested, tests, families, strict=True) if not family}
+    blind = {
+        one.task: _blind(one, test, family) for one, test, family in zip(tested, tests, families, strict=True) if family
+    }
+    adjusted = dict(zip(kept, holm([test.p or 0.0 for test in kept.values()]), strict=True))
     return [
-        one
-        if place not in tests
-        else replace(
+        replace(
             one,
-            adjusted=adjusted[place],
-            detectable=tests[place].detectable(one.threshold.significance / len(tests), one.size),
+            adjusted=adjusted[one.task],
+            detectable=kept[one.task].detectable(one.threshold.significance / len(kept), one.size),
             room=_room(one.metric, one.base, one.higher_is_better),
         )
-        for place, one in enumerate(judged)
+        if one.task in kept
+        else replace(one, cannot_tell=blind.get(one.task))
+        for one in judged
     ]
+
+
+def _blind(one: TaskComparison, test: PairedTest, family: int) -> str:
+    """Return why no drop of a task could be told (raises UsageError where that is the fault of the threshold)."""
+    from lavit_eval.paired_tests import FLIPS, clusters_needed
+
+    level = one.threshold.significance
+    over = f" over {family} tasks" if family > 1 else ""
+    if test.drawn:
+        raise UsageError(
+            f"The significance of {one.task}, {level:g}, can never be reached: {FLIPS:,} resamples and Holm's "
+            f"correction{over} allow no p below {family * test.smallest:.2g}; give a larger one in the file of "
+            "thresholds, or compare fewer tasks (--tasks)."
+        )
+    fallen = f"all {test.clusters} clusters" if test.clusters > 1 else "its only cluster"
+    corrected = f", {min(1.0, family * test.smallest):.2g} after Holm's correction{over}" if family > 1 else ""
+    needed = clusters_needed(level / family)
+    return (
+        f"had {fallen} fallen, p would be {test.smallest:.2g}{corrected}, and {level:g} is asked for; "
+        f"a drop can be told from {needed} clusters on"
+    )
 
 
 def _room(metric: str, base: float | None, higher_is_better: bool) -> float | None:
@@ -168,12 +240,12 @@ def _task(task: str, base: Side, new: Side, options: CompareOptions) -> TaskComp
     broken = [(rule.refuses, sentence) for rule in rules if (sentence := rule.fails()) is not None]
     found = TaskComparison(
         task=task,
-        metric=base.task(task)["primary"],
+        metric=base.metric(task),
         unit=score["unit"],
         higher_is_better=score["higher_is_better"],
         base=score["value"],
         new=other["value"],
-        threshold=options.thresholds.of(task),
+        threshold=_threshold(task, base, options),
         refused=tuple(sentence for refuses, sentence in broken if refuses),
         incomplete=tuple(sentence for refuses, sentence in broken if not refuses),
         differences=tuple(difference for rule in rules for difference in rule.differences()),
@@ -181,14 +253,25 @@ def _task(task: str, base: Side, new: Side, options: CompareOptions) -> TaskComp
     )
     if found.refused:
         return replace(found, untested="not comparable")
-    if new.task(task)["primary"] != found.metric:
-        return replace(found, untested=f"another primary metric: {new.task(task)['primary']}")
+    if new.metric(task) != found.metric:
+        return replace(found, untested=f"another primary metric: {new.metric(task)}")
     if found.base is None or found.new is None:
         return replace(found, untested=f"no value of {found.metric} ({score['skipped'] or other['skipped']})")
     if "left_out" in score["details"] or "left_out" in other["details"]:
         return _sets(found, score, other)
     mine, theirs = base.samples(task, found.metric), new.samples(task, found.metric)
-    return _samples(found, paired(mine, theirs), scale_in(mine, score), base, new)
+    found = _samples(found, paired(mine, theirs), scale_in(mine, score), base, new)
+    counts = len(mine.scores), len(theirs.scores)
+    if found.test is None or counts == (found.n, found.n):
+        return found
+    return replace(found, whole=Whole(score["value"], other["value"], *counts, restricted=True))
+
+
+def _threshold(task: str, base: Side, options: CompareOptions) -> Threshold:
+    """Return the task's threshold; its absolute size is of the primary metric's unit and holds in no other."""
+    found, primary = options.thresholds.of(task), base.task(task)["metrics"][base.task(task)["primary"]]
+    same = base.score(task)["unit"] == primary["unit"]
+    return found if same else found.model_copy(update={"absolute": 0.0})
 
 
 def _sets(found: TaskComparison, score: Mapping[str, Any], other: Mapping[str, Any]) -> TaskComparison:
@@ -198,7 +281,15 @@ def _sets(found: TaskComparison, score: Mapping[str, Any], other: Mapping[str, A
     if score["details"].get("groups") != other["details"].get("groups"):
         return replace(found, untested="the runs lack different groups of samples")
     test = of_sets(base, new, found.higher_is_better)
-    return replace(found, test=test, n=int(score["n"]), untested=test.method if test.p is None else None)
+    counts = int(score["n"]), int(other["n"])
+    others = counts[0] != counts[1] or any(difference.field in ("data", "limit") for difference in found.differences)
+    return replace(
+        found,
+        test=test,
+        n=min(counts),
+        whole=Whole(base[0], new[0], *counts, restricted=False) if others else None,
+        untested=test.method if test.p is None else None,
+    )
 
 
 def _samples(found: TaskComparison, pairs: Paired, scale: float, base: Side, new: Side) -> TaskComparison:
@@ -215,9 +306,9 @@ def _samples(found: TaskComparison, pairs: Paired, scale: float, base: Side, new
     drops = without_rounding(sign * (pairs.base.scores - pairs.new.scores), size)
     kinds = {(one.sums is not None, one.parts is not None) for one in (pairs.base, pairs.new)}
     if len(kinds) > 1 or (hasattr(metric, "reduce") and pairs.base.sums is None):
+        lacking = base if pairs.base.sums is None and pairs.base.parts is None else new
         raise UsageError(
-            f"{found.task}: the samples of {base.name} or {new.name} lack what {found.metric} is compared by; "
-            "score that run again: lavit-eval score RUN"
+            f"{found.task}: the samples of {lacking.name} lack what {found.metric} is compared by; {lacking.mend}"
         )
     if pairs.base.sums is not None and pairs.new.sums is not None:
         sums = [per_cluster(one, pairs.groups) for one in (pairs.base.sums, pairs.new.sums)]
@@ -230,12 +321,24 @@ def _samples(found: TaskComparison, pairs: Paired, scale: float, base: Side, new
     return replace(
         found,
         n=len(pairs.ids),
+        # On the shared samples; where those are all, the scores stand as they are.
+        base=_value(pairs.base, metric, scale) if len(pairs.ids) < pairs.base_n else found.base,
+        new=_value(pairs.new, metric, scale) if len(pairs.ids) < pairs.new_n else found.new,
         test=test,
         untested=test.method if test.p is None else None,
         worse=int((drops > 0).sum()),
         better=int((drops < 0).sum()),
-        flips=_flips(found.task, pairs, drops, base, new),
+        flips=_flips(found.task, pairs, drops, 1.0 if pairs.base.sums is not None else scale, base, new),
     )
+
+
+def _value(samples: Samples, metric: Any, scale: float) -> float:
+    """Return the metric's value over these samples alone; of pseudo-values their mean."""
+    if samples.sums is not None:
+        return float(metric.reduce(samples.sums.sum(axis=0)))
+    if samples.parts is not None:
+        return math.fsum(samples.parts) / len(samples.parts)
+    return scale * math.fsum(samples.scores) / len(samples.scores)
 
 
 def _flipped(pairs: Paired, drops: Floats, occurring: Floats, size: float, scale: float) -> PairedTest:
@@ -246,7 +349,7 @@ def _flipped(pairs: Paired, drops: Floats, occurring: Floats, size: float, scale
     return sign_flip(per_cluster(seen, pairs.groups), len(pairs.ids), scale, step)
 
 
-def _flips(task: str, pairs: Paired, drops: object, base: Side, new: Side) -> tuple[Flip, ...]:
+def _flips(task: str, pairs: Paired, drops: object, scale: float, base: Side, new: Side) -> tuple[Flip, ...]:
     import numpy as np
 
     fall = np.asarray(drops)
@@ -257,8 +360,8 @@ def _flips(task: str, pairs: Paired, drops: object, base: Side, new: Side) -> tu
     return tuple(
         Flip(
             sample_id=pairs.ids[place],
-            base=float(pairs.base.scores[place]),
-            new=float(pairs.new.scores[place]),
+            base=scale * float(pairs.base.scores[place]),
+            new=scale * float(pairs.new.scores[place]),
             base_answer=before.get(pairs.ids[place]),
             new_answer=after.get(pairs.ids[place]),
         )

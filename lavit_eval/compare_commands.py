@@ -14,25 +14,25 @@ from lavit_eval.thresholds import check_names, load_thresholds
 
 def compare(options: argparse.Namespace) -> int:
     """Compare two runs and print what changed; return the exit code."""
-    from lavit_eval.compare_output import as_json, junit, render_markdown, render_terminal
-    from lavit_eval.gate import exit_code, failures
+    from lavit_eval.compare_output import as_json, junit, plain, render_markdown, render_terminal
+    from lavit_eval.gate import exit_code, failures, tested
 
     thresholds = load_thresholds(options.thresholds)
     base, new = open_side(options.base, options.output_dir), open_side(options.new, options.output_dir)
     check_names(thresholds, sorted({*Catalogue([]).task_files, *base.tasks, *new.tasks}))
     chosen = tuple(name.strip() for name in (options.tasks or "").split(",") if name.strip())
-    found = compare_runs(base, new, CompareOptions(thresholds, tuple(options.waive), chosen))
+    found = compare_runs(base, new, CompareOptions(thresholds, tuple(options.waive), chosen, options.metric))
     failed = failures(found)
     code = exit_code(failed, options.gate)
-    print(render_terminal(found, failed, options.samples), end="")
     if options.json is not None:
         write_json(options.json, as_json(found, failed, code))
     if options.summary is not None:
         write_atomic(options.summary, render_markdown(found, failed, options.samples).encode())
     if options.junit is not None:
         write_atomic(options.junit, junit(found, failed))
+    print(render_terminal(found, failed, options.samples), end="")
     if options.gate:
-        print(f"\nGate: {'passed' if code == 0 else f'failed, exit code {code}'}")
+        print("\n" + plain(f"Gate: {'passed' if code == 0 else f'failed, exit code {code}'}; {tested(found)}"))
     return code
 
 
@@ -72,11 +72,11 @@ def history(options: argparse.Namespace) -> int:
 
     named = [find_run(run, options.output_dir) for run in options.runs]
     series = look(named or all_runs(options.output_dir), options.by, options.task, options.metric)
-    print("\n".join(plain(line) for line in render(series).split("\n")), end="")
     if options.html is not None:
         write_atomic(options.html, page(series).encode())
     if options.png is not None:
         write_atomic(options.png, png(series))
     if options.json is not None:
         write_json(options.json, as_json(series))
+    print("\n".join(plain(line) for line in render(series).split("\n")), end="")
     return 0

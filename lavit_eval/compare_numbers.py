@@ -49,6 +49,22 @@ def unit_of(one: TaskComparison) -> str:
     return {"percent": " points", "dB": " dB"}.get(one.unit, "")
 
 
+def scale_name(one: TaskComparison) -> str:
+    """Return what stands after "BASE" and "NEW" over the scores of samples."""
+    return {"percent": ", %", "x100": ", × 100", "dB": ", dB"}.get(one.unit, "")
+
+
+def whole(one: TaskComparison) -> str | None:
+    """Return which samples the values are of, where these are not all; None where they are."""
+    found = one.whole
+    if found is None:
+        return None
+    own = f"{number(found.base, one)} on BASE's {found.base_n}, {number(found.new, one)} on NEW's {found.new_n}"
+    if found.restricted:
+        return f"{one.task}: BASE and NEW are of the {one.n} samples that both runs have; of all: {own}."
+    return f"{one.task}: {one.metric} is of whole sets, so BASE and NEW are of each run's own samples: {own}."
+
+
 def sight(one: TaskComparison) -> str:
     """Return the sentence that says what this comparison could have seen."""
     if one.test is None:
@@ -56,6 +72,8 @@ def sight(one: TaskComparison) -> str:
     if one.untested is not None:
         return f"{one.task}: the drop of {number(one.test.drop, one)} cannot be tested ({one.untested})."
     ground = f"{one.n} samples; {one.test.method}"
+    if one.cannot_tell is not None:
+        return f"{one.task}: cannot tell: {one.cannot_tell} ({ground})."
     if one.detectable is None:
         unknown = one.test.error == 0 and one.test.degrees is not None
         why = "the two runs do not differ anywhere" if unknown else "too few independent samples"
@@ -63,5 +81,12 @@ def sight(one: TaskComparison) -> str:
     room = ""
     if one.room is not None and one.room < one.detectable:
         room = f"; BASE's {one.metric} of {number(one.base, one)} can fall by {number(one.room, one)} at most"
-    least = f"less than the minimum detectable effect of {number(one.detectable, one)}{unit_of(one)}"
-    return f"{one.task}: this comparison could not have seen a drop of {least}{room} ({ground})."
+    least = f"minimum detectable effect of {number(one.detectable, one)}{unit_of(one)}"
+    if one.test.error == 0:
+        # Without any difference nothing is known of noise: this is the bound of the method alone, without a power.
+        seen = f"the runs do not differ anywhere; this comparison could not have seen a drop of less than the {least}"
+    else:
+        seen = (
+            f"{least}: this comparison would find a true drop of that size 8 times of 10, and a smaller one less surely"
+        )
+    return f"{one.task}: {seen}{room} ({ground})."

@@ -8,8 +8,19 @@ from dataclasses import asdict
 from xml.etree import ElementTree
 
 from lavit_eval.compare import Flip, RunComparison, TaskComparison
-from lavit_eval.compare_numbers import NOTHING, difference, interval, number, percent, sight, signed, unit_of
-from lavit_eval.gate import Failure
+from lavit_eval.compare_numbers import (
+    NOTHING,
+    difference,
+    interval,
+    number,
+    percent,
+    scale_name,
+    sight,
+    signed,
+    unit_of,
+    whole,
+)
+from lavit_eval.gate import Failure, tested
 from lavit_eval.sample import JSON
 
 SCHEMA = 1
@@ -19,7 +30,7 @@ LONGEST_ANSWER = 60
 
 def render_terminal(found: RunComparison, failed: Sequence[Failure], most: int) -> str:
     """Return the comparison as plain text, with the `most` worst samples of each task."""
-    lines = [f"BASE  {plain(found.base)}", f"NEW   {plain(found.new)}"]
+    lines = [f"BASE  {found.base}", f"      {found.base_from}", f"NEW   {found.new}", f"      {found.new_from}"]
     lines += [f"Waived: {', '.join(found.waived)}"] if found.waived else []
     lines += ["", *_columns([HEAD, *(_row(one, failed) for one in found.tasks)]), ""]
     lines += [sight(one) for one in found.tasks]
@@ -33,10 +44,11 @@ def render_terminal(found: RunComparison, failed: Sequence[Failure], most: int) 
 
 def render_markdown(found: RunComparison, failed: Sequence[Failure], most: int) -> str:
     """Return the comparison as Markdown, e.g. for the summary of a CI job."""
-    lines = ["# Comparison", "", f"BASE {markdown(found.base)}  ", f"NEW {markdown(found.new)}", ""]
-    lines += [f"- **{failure.kind}**: {markdown(failure.sentence)}" for failure in failed] or [
-        "No regression was found."
-    ]
+    lines = ["# Comparison", "", f"BASE {markdown(found.base)}, {markdown(found.base_from)}  "]
+    lines += [f"NEW {markdown(found.new)}, {markdown(found.new_from)}", ""]
+    lines += [f"- **{failure.kind}**: {markdown(failure.sentence)}" for failure in failed]
+    lines += [] if any(failure.kind == "regression" for failure in failed) else ["- No regression was found."]
+    lines += [f"- {markdown(tested(found))}."]
     lines += ["", _markdown_row(HEAD), "|" + "---|" * len(HEAD)]
     lines += [_markdown_row([markdown(cell) for cell in _row(one, failed)]) for one in found.tasks]
     lines += [""]
@@ -47,7 +59,7 @@ def render_markdown(found: RunComparison, failed: Sequence[Failure], most: int) 
         worst = _fell(one)[:most]
         if worst:
             head = f"{markdown(one.task)}: {one.worse} samples fell, {one.better} rose; the worst"
-            lines += ["", head, "", "| sample | BASE | NEW | BASE's answer | NEW's answer |", "|---|---|---|---|---|"]
+            lines += ["", head, "", _markdown_row(_flip_head(one)), "|---|---|---|---|---|"]
             lines += [_markdown_row([markdown(cell) for cell in _flip(flip)]) for flip in worst]
     return "\n".join(lines) + "\n"
 
@@ -63,7 +75,9 @@ def as_json(found: RunComparison, failed: Sequence[Failure], code: int) -> dict[
     return {
         "schema": SCHEMA,
         "base": found.base,
+        "base_from": found.base_from,
         "new": found.new,
+        "new_from": found.new_from,
         "waived": list(found.waived),
         "absent": list(found.absent),
         "added": list(found.added),
@@ -90,6 +104,8 @@ def junit(found: RunComparison, failed: Sequence[Failure]) -> bytes:
         case = cases[one.task]
         if len(case) == 0 and one.untested is not None:
             ElementTree.SubElement(case, "skipped", message=plain(one.untested))
+        elif len(case) == 0 and one.cannot_tell is not None:
+            ElementTree.SubElement(case, "skipped", message=plain(f"cannot tell: {one.cannot_tell}"))
         ElementTree.SubElement(case, "system-out").text = plain(sight(one))
     for tag, name in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
         suite.set(name, str(sum(case.find(tag) is not None for case in cases.values())))
@@ -127,14 +143,16 @@ def _verdict(one: TaskComparison, failed: Sequence[Failure]) -> str:
     kinds = [failure.kind for failure in failed if failure.task == one.task]
     if kinds:
         return ", ".join(kinds)
+    if one.cannot_tell is not None:
+        return "cannot tell"
     if one.adjusted is None:
         return "not tested"
     return "no regression" if one.adjusted >= one.threshold.significance else "below threshold"
 
 
 def _common(found: RunComparison) -> list[str]:
-    """Return what else is to know: waived differences, what differs besides, which tasks only one run has."""
-    lines: list[str] = []
+    """Return what else is to know: parts compared, waivers, what differs besides, tasks that only one run has."""
+    lines = [line for one in found.tasks if (line := whole(one)) is not None]
     waived = dict.fromkeys(
         f"{difference} (waived)" for one in found.tasks for difference in one.differences if difference.waived
     )
@@ -156,7 +174,12 @@ def _worst(one: TaskComparison, most: int) -> list[str]:
     if not worst:
         return []
     head = f"{one.task}: {one.worse} of {one.n} samples fell, {one.better} rose; the worst:"
-    return ["", head, *(f"  {line}" for line in _columns([_flip(flip) for flip in worst]))]
+    return ["", head, *(f"  {line}" for line in _columns([_flip_head(one), *(_flip(flip) for flip in worst)]))]
+
+
+def _flip_head(one: TaskComparison) -> list[str]:
+    scale = scale_name(one)
+    return ["sample", f"BASE{scale}", f"NEW{scale}", "BASE's answer", "NEW's answer"]
 
 
 def _flip(flip: Flip) -> list[str]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from lavit_eval.answering import answer_all, lacking_shards
+from lavit_eval.batch_sizes import settled
 from lavit_eval.claiming import changed_stack, claimed
 from lavit_eval.costs import write_costs
 from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.features.equipment import Equipment
 from lavit_eval.interruption import Interruption
 from lavit_eval.journal import Merged
+from lavit_eval.judging import judge_run
 from lavit_eval.preparation import PreparedTask
 from lavit_eval.progress import Progress, Silence
-from lavit_eval.prospect import Prospect, RunOptions, foresee
+from lavit_eval.prospect import Prospect, RunOptions, adopted, foresee
 from lavit_eval.runs import Run
 from lavit_eval.scoring import score_task
 
@@ -32,6 +35,8 @@ class Outcome:
     state: Literal["new", "continued", "finished before"]
     notices: tuple[str, ...] = ()
     """How device, packages or code differ from those that the run began with."""
+    unjudged: str | None = None
+    """Why the judge that was asked for did not judge every answer: it went down meanwhile."""
 
     @property
     def complete(self) -> bool:
@@ -73,10 +78,12 @@ def evaluate(
         raise UsageError("A shard answers its part and does not score; use answer_run, then score_run.")
     prospect = prospect or foresee(options)
     found = answer_run(prospect, progress, interruption)
-    if found.scores is not None:
+    if found.scores is not None and prospect.options.judge is None:
         return Outcome(found.run, found.scores, "finished before")
-    scores = score_run(prospect.prepared, found.run, prospect.options.equipment, progress)
-    return Outcome(found.run, scores, "continued" if found.existed else "new", found.notices)
+    scores, unjudged = _judged(prospect, found.run, progress)
+    if found.scores is not None:
+        return Outcome(found.run, scores, "finished before", unjudged=unjudged)
+    return Outcome(found.run, scores, "continued" if found.existed else "new", found.notices, unjudged)
 
 
 def answer_run(
@@ -85,7 +92,10 @@ def answer_run(
     """Answer what a run, or the shard of it that was asked for, still lacks; score nothing (raises as `evaluate`)."""
     if prospect.problems:
         raise PreflightError(prospect.problems)
+    prospect = settled(prospect)
     with claimed(prospect) as (choice, writers):
+        # Whoever began the run has settled what was left to the device.
+        prospect = adopted(prospect, choice.run)
         if choice.scores is not None and not writers:
             return Answered(choice.run, True, choice.scores)
         notices = changed_stack(choice.run, prospect.options.model_options.device) if choice.exists else []
@@ -95,6 +105,22 @@ def answer_run(
         choice.run.scores_path.unlink(missing_ok=True)
         answer_all(prospect, choice.run, writers, progress or Silence(), interruption or Interruption())
     return Answered(choice.run, choice.exists, None, tuple(notices))
+
+
+def _judged(prospect: Prospect, run: Run, progress: Progress | None) -> tuple[dict[str, Any], str | None]:
+    """Judge what was answered, where a judge was asked for, and score the run; return also why it was not judged.
+
+    A judge that goes down costs no other score: the run is then scored without it.
+    """
+    unjudged = None
+    if prospect.options.judge is not None:
+        try:
+            for judged in judge_run(prospect.prepared, run, prospect.options.judge, progress):
+                print(judged, file=sys.stderr)
+        except UsageError as error:
+            unjudged = str(error)
+            run.log(unjudged)
+    return score_run(prospect.prepared, run, prospect.options.equipment, progress), unjudged
 
 
 def score_run(
@@ -130,6 +156,7 @@ def score_run(
                 labels = [*_labels(each, identity), *([f"protocol {under}"] if under else [])]
                 tasks[name] = score_task(each, entries, identity["repeats"], run, labels, equipment, progress)
                 tasks[name] |= _duplicates(run, name, merged)
+                run.remove_leftovers(name)
             scores = {**_about(run), "tasks": tasks}
             # What was valued under this protocol before is not replaced by a refusal.
             if under is None or _has_values(tasks) or under not in run.protocols_scored:

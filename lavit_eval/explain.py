@@ -154,7 +154,8 @@ def _selection(task: str, base: Side, new: Side) -> tuple[Cause, str]:
     if changed:
         return _model(changed), f"Other visual tokens were kept with the same seed: {_named(changed)}."
     return "arithmetic", (
-        f"Other visual tokens were kept with the same seed and weights: rounding moved a choice ({_stack(base, new)})."
+        "Other visual tokens were kept with the same seed and weights: rounding moved a choice "
+        f"({_stack(task, base, new)})."
     )
 
 
@@ -166,7 +167,7 @@ def _computation(task: str, base: Side, new: Side) -> tuple[Cause, str]:
         seeds = f"{base.identity['seed']} -> {new.identity['seed']}"
         return "sampling", f"The same went into the same model, and what it writes is drawn anew with seed {seeds}."
     return "arithmetic", (
-        f"The same went into the same model: code or rounding moved the answer ({_stack(base, new)})."
+        f"The same went into the same model: code or rounding moved the answer ({_stack(task, base, new)})."
     )
 
 
@@ -201,7 +202,7 @@ def _draws(task: str, side: Side) -> bool:
     return bool(generation.get("do_sample"))
 
 
-def _stack(base: Side, new: Side) -> str:
+def _stack(task: str, base: Side, new: Side) -> str:
     """Return how the runs differ in what may move a rounding, or that nothing is known to."""
     stacks = []
     for side in (base, new):
@@ -209,7 +210,8 @@ def _stack(base: Side, new: Side) -> str:
         hardware = manifest.get("hardware", {})
         stacks.append(
             {
-                "batch_size": side.identity.get("batch_size"),
+                "batch_size": side.batch_size(task),
+                "stage_batches": side.identity.get("stage_batches"),
                 **{name: hardware.get(name) for name in ("device", "accelerator", "processor", "threads")},
                 "code": {"revision": side.code.get("revision"), "dirty": side.code.get("dirty")},
                 "packages": manifest.get("packages", {}),

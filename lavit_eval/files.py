@@ -47,9 +47,14 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def json_text(value: Any) -> str:
+    """Return a value as readable JSON with sorted keys (raises ValueError for NaN)."""
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a value as readable JSON with sorted keys, atomically."""
-    write_atomic(path, _readable_json(value))
+    write_atomic(path, json_text(value).encode())
 
 
 def write_first(path: Path, value: Any) -> bool:
@@ -57,7 +62,7 @@ def write_first(path: Path, value: Any) -> bool:
 
     Of several processes, on whatever machines, exactly one is told True.
     """
-    with _flushed_beside(path, _readable_json(value)) as temporary:
+    with _flushed_beside(path, json_text(value).encode()) as temporary:
         try:
             os.link(temporary, path)
         except FileExistsError:
@@ -68,7 +73,3 @@ def write_first(path: Path, value: Any) -> bool:
                 return False
             os.replace(temporary, path)
     return True
-
-
-def _readable_json(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()

@@ -105,6 +105,16 @@ def failures(found: RunComparison) -> list[Failure]:
     return failed
 
 
+def tested(found: RunComparison) -> str:
+    """Return how many tasks the verdict rests on, with the names of those that say nothing: no gate passes unseen."""
+    blind = [one.task for one in found.tasks if one.cannot_tell is not None]
+    without = [one.task for one in found.tasks if one.adjusted is None and one.cannot_tell is None]
+    said = f"{len(found.tasks) - len(blind) - len(without)} of {len(found.tasks) + len(found.absent)} tasks tested"
+    said += f"; cannot tell: {', '.join(blind)}" if blind else ""
+    said += f"; not tested: {', '.join(without)}" if without else ""
+    return said + (f"; missing from NEW: {', '.join(found.absent)}" if found.absent else "")
+
+
 def exit_code(failed: Sequence[Failure], gate: bool) -> int:
     """Return 4 where scores are not comparable; of a gate also 3 where something is missing, 1 for a regression."""
     kinds = {failure.kind for failure in failed}

@@ -7,7 +7,7 @@ seeds, repeats. Steps are looked for against that noise alone, since all runs sa
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -64,6 +64,14 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A run that would be no history of the others."""
+
+    run: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Series:
     """The history of one metric of one task."""
 
@@ -76,8 +84,10 @@ class Series:
     noise: Noise | None
     """None where every point has a single value."""
     steps: tuple[Step, ...]
-    left_out: tuple[str, ...]
-    """Runs under another protocol or on other data than the newest, or partial ones: they would be no history."""
+    left_out: tuple[LeftOut, ...]
+    """Runs under another protocol or on other data than the newest, partial ones, and models without weights."""
+    follows: str | None = None
+    """Over commits: the one checkpoint whose runs these are."""
 
 
 def history(runs: Sequence[Run], by: By, task: str | None = None, metric: str | None = None) -> list[Series]:
@@ -85,7 +95,7 @@ def history(runs: Sequence[Run], by: By, task: str | None = None, metric: str | 
 
     Args:
         runs: Unfinished ones are passed over.
-        by: Whether checkpoints move, or commits of the code (then of the newest run's checkpoint alone).
+        by: Whether checkpoints move, or commits of the code (then of the checkpoint alone that was run last).
         task: Only this one.
         metric: This one instead of each task's primary metric; tasks without it are left out.
 
@@ -108,11 +118,11 @@ def history(runs: Sequence[Run], by: By, task: str | None = None, metric: str | 
 
 def _series(rows: pandas.DataFrame, by: By) -> Series:
     whole = rows[rows["value"].notna() & (rows["coverage"] >= 1)]
-    newest = (whole if len(whole) else rows).iloc[-1]
-    same = (whole["protocol"] == newest["protocol"]) & (whole["data"] == newest["data"])
-    if by == "commit":
-        same &= whole["task_model"] == newest["task_model"]
-    kept = whole[same]
+    # What a model without weights answers is no stage of any other; alone, it has a history of its own.
+    learned = whole[~whole["prior"]]
+    newest = next(found for found in (learned, whole, rows) if len(found)).iloc[-1]
+    reasons = [_left_out_because(row, newest, by) for row in rows.to_dict("records")]
+    kept = rows[[reason is None for reason in reasons]]
     points = _points(kept, by)
     noise = _noise(points)
     higher = bool(newest["higher_is_better"])
@@ -124,8 +134,27 @@ def _series(rows: pandas.DataFrame, by: By) -> Series:
         points=tuple(points),
         noise=noise,
         steps=tuple(steps(points, noise, higher)),
-        left_out=tuple(str(run) for run in rows["run"] if run not in set(kept["run"])),
+        left_out=tuple(
+            LeftOut(str(run), why) for run, why in zip(rows["run"], reasons, strict=True) if why is not None
+        ),
+        follows=f"{newest['model']} @{str(newest['task_model'])[:8]}" if by == "commit" else None,
     )
+
+
+def _left_out_because(row: Mapping[str, Any], newest: Mapping[str, Any], by: By) -> str | None:
+    """Return why a run is no part of the history that ends with the newest one; None where it is."""
+    if math.isnan(row["value"]):
+        return f"no value: {row['skipped'] or 'nothing was scored'}"
+    if row["coverage"] < 1:
+        return f"partial: {row['n']} scored, {math.floor(1000 * row['coverage']) / 10:g} %"
+    if row["prior"] and not newest["prior"]:
+        return f"a model without weights: {row['model']}"
+    for field, said in (("protocol", "another protocol"), ("data", "other data")):
+        if row[field] != newest[field]:
+            return f"{said}: {row[field][:8]}, not {newest[field][:8]}"
+    if by == "commit" and row["task_model"] != newest["task_model"]:
+        return f"another checkpoint: {row['model']} @{row['task_model'][:8]}"
+    return None
 
 
 def _points(rows: pandas.DataFrame, by: By) -> list[Point]:
@@ -133,11 +162,12 @@ def _points(rows: pandas.DataFrame, by: By) -> list[Point]:
     known = rows.assign(**{key: rows[key].fillna("unknown")})
     points = []
     for name, group in known.groupby(key, sort=False):
-        # A run with the same seed repeats the same numbers: counted twice, it would make noise look small.
+        # A run that repeats another's numbers with the same seed says nothing new: counted twice, it would make noise
+        # look small. Where the same seed gave other numbers, that is noise as well.
         values = {}
         for row in group.to_dict("records"):
             repeats = [value for value in row["repeats"] if value is not None] or [row["value"]]
-            values.update({(row["seed"], repeat): value for repeat, value in enumerate(repeats)})
+            values.update({(row["seed"], repeat, f"{value:.9g}"): value for repeat, value in enumerate(repeats)})
         first = group.iloc[0]
         label = str(first["model"]) if by == "model" else str(name)[:8]
         points.append(
@@ -197,32 +227,44 @@ def render(series: Sequence[Series]) -> str:
     """Return the series as text for the terminal."""
     lines: list[str] = []
     for one in series:
-        lines += [f"{one.task} · {one.metric} {'↑' if one.higher_is_better else '↓'}"]
+        of = f", commits of {one.follows}" if one.follows is not None else ""
+        lines += [f"{one.task} · {one.metric} {'↑' if one.higher_is_better else '↓'}{of}"]
         at = {step.at: step for step in one.steps}
         width = max((len(point.label) for point in one.points), default=0)
         for place, point in enumerate(one.points):
             count = f"{len(point.values)} value{'s' if len(point.values) > 1 else ''}"
             about = f"{point.when:%Y-%m-%d %H:%M}  {point.label:{width}}  {point.mean:10.4f}"
             lines.append(f"  {about}  {count}{_marked(at.get(place))}")
-        lines += [f"  {noise_of(one)}"]
-        lines += [f"  left out (another protocol, other data, or partial): {', '.join(one.left_out)}"] * bool(
-            one.left_out
-        )
-        lines += [""]
+        lines += [f"  {noise_of(one)}", *(f"  {line}" for line in absences(one)), ""]
     return "\n".join(lines)
 
 
 def noise_of(one: Series) -> str:
-    """Return what is known of the noise, in a sentence."""
+    """Return what is known of the noise, in a sentence, and what follows for steps."""
     if one.noise is None:
-        return "run-to-run noise unknown, so no step is looked for: run with --repeats, or again with another --seed"
-    return f"run-to-run noise: sd {one.noise.sd:.4f} ({one.noise.degrees} degrees of freedom)"
+        return (
+            "NO STEP IS LOOKED FOR: each point has one value, so nothing is known of run-to-run noise; "
+            "run with --repeats N, or again with another --seed"
+        )
+    known = f"run-to-run noise: sd {one.noise.sd:.4f} ({one.noise.degrees} degrees of freedom)"
+    if one.noise.sd == 0:
+        known += "; no spread was seen, so every change is called a step, which so few values hardly bear"
+    return known if one.steps or len(one.points) < 2 else f"{known}; no change beyond it"
+
+
+def absences(one: Series) -> list[str]:
+    """Return which runs were left out, one line per reason."""
+    by_reason: dict[str, list[str]] = {}
+    for absent in one.left_out:
+        by_reason.setdefault(absent.why, []).append(absent.run)
+    return [f"left out ({why}): {', '.join(runs)}" for why, runs in by_reason.items()]
 
 
 def _marked(step: Step | None) -> str:
     if step is None:
         return ""
-    return f"  STEP {step.change:+.4f} {'better' if step.better else 'worse'} (p {step.p:.2g})"
+    p = f"p {step.p:.2g}" if step.p > 0 else "no spread to weigh it by"
+    return f"  STEP {step.change:+.4f} {'better' if step.better else 'worse'} ({p})"
 
 
 def as_json(series: Sequence[Series]) -> dict[str, Any]:
@@ -231,7 +273,7 @@ def as_json(series: Sequence[Series]) -> dict[str, Any]:
 
     records = []
     for one in series:
-        record = asdict(one)
+        record = asdict(one) | {"said": noise_of(one)}
         for point, stored in zip(one.points, record["points"], strict=True):
             stored |= {"when": point.when.isoformat(), "mean": point.mean}
         records.append(record)

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lavit_eval.history import Series, noise_of
+from lavit_eval.history import Series, absences, noise_of
 
 WIDTH, HEIGHT = 880, 240
 LEFT, RIGHT, TOP, BOTTOM = 70, 20, 34, 46
@@ -43,7 +43,7 @@ def page(series: Sequence[Series]) -> str:
     parts = []
     for one in series:
         title = f"{one.task} · {one.metric}"
-        told = [noise_of(one), *([f"left out: {', '.join(one.left_out)}"] if one.left_out else [])]
+        told = [*([f"commits of {one.follows}"] if one.follows is not None else []), noise_of(one), *absences(one)]
         notes = "".join(f"<p>{html.escape(line)}</p>" for line in told)
         parts.append(f"<section><h2>{html.escape(title)}</h2>{svg(one)}{notes}</section>")
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
@@ -93,7 +93,8 @@ def png(series: Sequence[Series]) -> bytes:
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(12)
     for number, one in enumerate(drawn):
         top, frame = number * (HEIGHT + 20) + 20, _frame(one)
-        draw.text((10, top - 16), _drawable(f"{one.task} / {one.metric}"), "black", font)
+        noise = "" if one.noise is not None else ": noise unknown, no step is looked for"
+        draw.text((10, top - 16), _drawable(f"{one.task} / {one.metric}{noise}"), "black", font)
         for tick in frame.ticks:
             y = top + frame.y(tick)
             draw.line([(LEFT, y), (WIDTH - RIGHT, y)], GRID)
@@ -130,7 +131,8 @@ def _shows_label(place: int, count: int) -> bool:
 
 
 def _short(label: str) -> str:
-    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
+    # The end tells checkpoints of one name apart.
+    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 10]}…{label[-9:]}"
 
 
 def _drawable(text: str) -> str:

@@ -6,12 +6,12 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
 from lavit_eval.errors import UsageError
-from lavit_eval.sample import JSON, Response
+from lavit_eval.sample import JSON, Likelihoods, Response
 
 SCHEMA = 1
 Key = tuple[str, int]
@@ -43,6 +43,8 @@ class Entry:
         stored = json.loads(line)
         if stored.pop("schema") != SCHEMA:
             raise ValueError("written by another version of lavit-eval")
+        if found := stored.pop("likelihoods", None):
+            stored["likelihoods"] = Likelihoods(**{name: tuple(values) for name, values in found.items()})
         return cls(stored.pop("attempt"), stored.pop("batch"), stored.pop("of"), Response(**stored))
 
 
@@ -55,6 +57,8 @@ def _fields(entry: Entry) -> dict[str, JSON]:
     response = entry.response
     fields = {name: getattr(response, name) for name in _RESPONSE_FIELDS}
     kept = {name: value for name, value in fields.items() if value is not None and value != {}}
+    if response.likelihoods is not None:
+        kept["likelihoods"] = asdict(response.likelihoods)
     return {**kept, "attempt": entry.attempt, "batch": entry.batch, "of": entry.of}
 
 

@@ -66,6 +66,8 @@ class Row:
     """Axis -> category -> {"value", "n", "low", "high"}; in leaderboard.json only."""
     best: bool = False
     """Whether no comparable run is better, and one is worse."""
+    run: str = field(default="", compare=False)
+    """The run's id, where it is known; runs with equal rows are one row, the first of them."""
 
     @property
     def group(self) -> tuple[object, ...]:
@@ -88,8 +90,8 @@ def rows(documents: Iterable[Mapping[str, Any]]) -> list[Row]:
     for document in documents:
         if document.get("schema") != SCHEMA:
             raise UsageError(
-                f"A scores.json has schema {document.get('schema')!r}, expected {SCHEMA}; "
-                "score the run again: lavit-eval score RUN"
+                f"A document of scores has schema {document.get('schema')!r}, expected {SCHEMA}; "
+                "score that run again: lavit-eval score with its folder"
             )
         found.update(dict.fromkeys(_rows_of(document)))
     by_group: dict[tuple[object, ...], list[Row]] = {}
@@ -120,7 +122,7 @@ def render_terminal(table_rows: Sequence[Row], console_width: int = 100, *, colo
     everywhere = [label for label in table_rows[0].labels if all(label in row.labels for row in table_rows)]
     if everywhere:
         console.print(f"All values: {', '.join(map(_plain, everywhere))}.", markup=False)
-    origins = _origins(table_rows)
+    origins = origins_of(table_rows)
     for primary, part in groupby(table_rows, key=lambda row: row.primary):
         table = _terminal_table("primary metrics" if primary else "other metrics")
         for _, group in groupby(part, key=lambda row: row.group):
@@ -137,7 +139,7 @@ def render_markdown(table_rows: Sequence[Row]) -> str:
     """Return the leaderboard as a Markdown document with one table; the best of comparable runs is bold."""
     names = ["task", "metric", "model", "value", "95 % interval", "n", "coverage", "protocol", "labels", "paper"]
     lines = ["# Leaderboard", "", _markdown_line(names), "|" + "|".join(["---"] * 3 + ["---:"] * 4 + ["---"] * 3) + "|"]
-    origins = _origins(table_rows)
+    origins = origins_of(table_rows)
     for _, grouped in groupby(table_rows, key=lambda row: row.group):
         group = list(grouped)
         decimals = decimals_of(group)
@@ -212,6 +214,7 @@ def _rows_of(document: Mapping[str, Any]) -> Iterable[Row]:
                 repeats=tuple(score.get("repeats") or ()),
                 skipped=score.get("skipped"),
                 paper=paper,
+                run=str(document.get("run", "")),
             )
 
 
@@ -233,13 +236,15 @@ def _ranked(group: Sequence[Row]) -> list[Row]:
 
 
 def _told_apart(group: Sequence[Row]) -> list[Row]:
-    """Return the rows with digest and seed in the labels of models that share one."""
+    """Return the rows with digest and seed in the labels of models that share one, and the run where both are equal."""
     apart = []
     for row in group:
         same = [other for other in group if other.model == row.model]
         digest = f" @{row.model_digest[:8]}" if len({other.model_digest for other in same}) > 1 else ""
         seed = f", seed {row.seed}" if len({other.seed for other in same}) > 1 else ""
-        apart.append(replace(row, model=f"{row.model}{digest}{seed}"))
+        twins = [other for other in same if (other.model_digest, other.seed) == (row.model_digest, row.seed)]
+        run = f", run {row.run}" if len(twins) > 1 and row.run else ""
+        apart.append(replace(row, model=f"{row.model}{digest}{seed}{run}"))
     return apart
 
 
@@ -264,7 +269,7 @@ def _add_group(
     Args:
         table: The table of `_terminal_table`.
         group: Rows that can be compared.
-        origins: What `_origins` returns.
+        origins: What `origins_of` returns.
         everywhere: Labels that all rows of the leaderboard share; they are said once, above it.
         color: Whether bold and dim carry meaning; else an asterisk does.
     """
@@ -293,7 +298,7 @@ def _add_group(
     table.add_row("")
 
 
-def _origins(table_rows: Sequence[Row]) -> dict[Row, str]:
+def origins_of(table_rows: Sequence[Row]) -> dict[Row, str]:
     """Return the short protocol digest of each row, with that of the data where runs of one protocol differ in it."""
     data: dict[tuple[str, str], set[str]] = {}
     for row in table_rows:

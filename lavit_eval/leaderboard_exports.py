@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from lavit_eval.errors import UsageError
-from lavit_eval.leaderboard import Row, decimals_of, rounded
+from lavit_eval.leaderboard import Row, decimals_of, origins_of, rounded
 from lavit_eval.published import PublishedNumber, published
 
 NOTHING = "–"
@@ -46,11 +47,16 @@ def render_latex(rows: Sequence[Row], every_published: bool = False) -> str:
         "\\toprule",
         "Task and metric & Model & Value & 95\\,\\% interval & $n$ \\\\",
     ]
-    for group in grouped(rows):
+    origins, groups = origins_of(rows), grouped(rows)
+    met = Counter((group[0].task, group[0].metric) for group in groups)
+    for group in groups:
         lines.append("\\midrule")
         arrow = "$\\uparrow$" if group[0].higher_is_better else "$\\downarrow$"
+        several = met[group[0].task, group[0].metric] > 1
         for place, row in enumerate(group):
             title = f"{_latex(row.task)} {_latex(row.metric)} {arrow}" if place == 0 else ""
+            # What may not be ranked together must not look as if it were one thing measured twice.
+            title += f", {_latex(f'protocol {origins[row]}')}" if place == 0 and several else ""
             value = rounded(row.value, decimals_of(group))
             shown = f"\\textbf{{{value}}}" if row.best else value
             interval = _interval(row, decimals_of(group))
@@ -65,11 +71,12 @@ def render_latex(rows: Sequence[Row], every_published: bool = False) -> str:
 def render_html(rows: Sequence[Row], every_published: bool = False) -> str:
     """Return a page of its own with one table; arguments as in `render_latex`. All text is escaped."""
     body = []
+    origins = origins_of(rows)
     for group in grouped(rows):
         first = group[0]
         arrow = "↑" if first.higher_is_better else "↓"
         title = _html(f"{first.task} · {first.metric} {arrow}")
-        body.append(f'<tr class="group"><td colspan="5">{title} <small>protocol {_html(first.protocol[:8])}</small>')
+        body.append(f'<tr class="group"><td colspan="5">{title} <small>protocol {_html(origins[first])}</small>')
         for row in group:
             value = _html(rounded(row.value, decimals_of(group)))
             shown = f"<strong>{value}</strong>" if row.best else value

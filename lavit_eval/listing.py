@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lavit_eval.registry import Catalogue
-from lavit_eval.task import Suite, Task
+from lavit_eval.sample import JSON
+from lavit_eval.task import Suite
+from lavit_eval.task_pages import HEAD, page_data, render_page, summary_of, table_rows, tasks_by_kind
 
 if TYPE_CHECKING:
     from lavit_eval.runs import Run
 
 
-def list_tasks(folders: Sequence[Path]) -> int:
-    """Print every task with its request, split, size and primary metric, then the suites."""
+def list_tasks(folders: Sequence[Path], names: Sequence[str] = (), as_json: bool = False) -> int:
+    """Print the tasks by kind with size, primary metric, the paper's number and licence, then the suites.
+
+    Args:
+        folders: The user's own tasks.
+        names: Print the page of each of these instead.
+        as_json: Print JSON instead: a list of the tasks, or the page of each that is named.
+    """
     catalogue = Catalogue(folders)
+    if names:
+        tasks = [catalogue.task(name) for name in names]
+        print(_json([page_data(task) for task in tasks]) if as_json else "\n".join(map(render_page, tasks)), end="")
+        return 0
     tasks = catalogue.tasks()
+    if as_json:
+        print(_json([summary_of(task) for task in tasks]), end="")
+        return 0
+    kinds = tasks_by_kind(tasks)
+    # One table cut into parts, so that its columns stand below each other.
+    blocks = {kind: table_rows(members) for kind, members in kinds.items()}
+    widths = _widths([HEAD, *(row for rows in blocks.values() for row in rows)])
+    for kind, rows in blocks.items():
+        print(kind.upper())
+        _print_rows([HEAD, *rows], widths)
+        print()
     suites = [catalogue.suite(name) for name in sorted(catalogue.suite_files)]
-    _print_columns(["task", "asks for", "split", "samples", "primary metric"], [_task_row(task) for task in tasks])
-    print()
     _print_columns(["suite", "tasks"], [_suite_row(suite) for suite in suites])
+    print("\nA task's data, licence, prompt and traps: lavit-eval tasks TASK")
     return 0
 
 
-def _task_row(task: Task) -> list[str]:
-    return [task.task, task.request, task.split, f"{task.samples:,}" if task.samples else "?", task.primary]
+def _json(value: JSON) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 
 def _suite_row(suite: Suite) -> list[str]:
@@ -83,7 +106,13 @@ def _cost_row(task: str, cost: Mapping[str, Any]) -> list[str]:
 
 
 def _print_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = [list(head), *map(list, rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
-    for row in table:
+    _print_rows([head, *rows], _widths([head, *rows]))
+
+
+def _widths(table: Sequence[Sequence[str]]) -> list[int]:
+    return [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+
+
+def _print_rows(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> None:
+    for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -44,11 +44,14 @@ class Paired:
     """[n] the number of each sample's cluster, 0 .. m - 1."""
     base: Samples
     new: Samples
+    base_n: int
+    """Samples that BASE has scored, shared or not."""
+    new_n: int
 
 
 def samples_of(records: Sequence[Mapping[str, Any]], metric: str) -> Samples:
     """Return a run's samples as one metric sees them; those that it did not score are left out."""
-    held = [record for record in records if metric in record]
+    held = [record for record in records if "score" in record.get(metric, ())]
     places: dict[str, int] = {}
     clusters: dict[str, str] = {}
     for record in held:
@@ -68,8 +71,16 @@ def samples_of(records: Sequence[Mapping[str, Any]], metric: str) -> Samples:
     return Samples(clusters, mean, sums, parts)
 
 
-def check_against(samples: Samples, score: Mapping[str, Any], repeats: int, where: str) -> None:
-    """Raise UsageError where a run's samples do not give its score: one of the two files was changed."""
+def check_against(samples: Samples, score: Mapping[str, Any], repeats: int, where: str, mend: str) -> None:
+    """Raise UsageError where a run's samples do not give its score: one of the two files was changed.
+
+    Args:
+        samples: Of one task, as one metric scored them.
+        score: That metric's score in `scores.json`.
+        repeats: How often each sample was asked.
+        where: Begins the sentence: which run and task.
+        mend: Ends it: the command that mends this.
+    """
     value = score["value"]
     if (
         samples.sums is not None
@@ -79,11 +90,9 @@ def check_against(samples: Samples, score: Mapping[str, Any], repeats: int, wher
     ):
         return
     mean = math.fsum(samples.scores) / max(len(samples.scores), 1)
-    if not _close(mean * scale_in(samples, score), value):
-        raise UsageError(
-            f"{where}: the samples' scores give {mean * scale_in(samples, score):.6g}, but the score is {value:.6g}; "
-            "score the run again: lavit-eval score RUN"
-        )
+    found = mean * scale_in(samples, score)
+    if not _close(found, value):
+        raise UsageError(f"{where}: the samples' scores give {found:.6g}, but the score is {value:.6g}; {mend}")
 
 
 def scale_in(samples: Samples, score: Mapping[str, Any]) -> float:
@@ -91,9 +100,12 @@ def scale_in(samples: Samples, score: Mapping[str, Any]) -> float:
 
     That is 100 for percentages of scores in [0, 1], unless a metric's samples come in percent themselves.
     """
-    usual = SCALES.get(score["unit"], 1.0)
-    mean = math.fsum(samples.scores) / max(len(samples.scores), 1)
-    value = score["value"]
+    return scale_of_unit(math.fsum(samples.scores) / max(len(samples.scores), 1), score)
+
+
+def scale_of_unit(mean: float, score: Mapping[str, Any]) -> float:
+    """Return the same, given the mean of the samples' scores."""
+    usual, value = SCALES.get(score["unit"], 1.0), score["value"]
     return 1.0 if value is not None and _close(mean, value) and not _close(mean * usual, value) else usual
 
 
@@ -112,7 +124,7 @@ def paired(base: Samples, new: Samples) -> Paired:
     names = sorted({base.clusters[one] for one in ids})
     numbers = {name: number for number, name in enumerate(names)}
     groups = np.fromiter((numbers[base.clusters[one]] for one in ids), dtype=np.int64, count=len(ids))
-    return Paired(ids, groups, _part(base, mine), _part(new, theirs))
+    return Paired(ids, groups, _part(base, mine), _part(new, theirs), len(base.scores), len(new.scores))
 
 
 def _part(samples: Samples, places: Indices) -> Samples:

@@ -43,6 +43,10 @@ class PairedTest:
     """Of freedom of Student's t, where the test rests on it."""
     least: float | None = None
     """Of a sign-flip test: the drop of one sample by the smallest step that the scores take, in the metric's unit."""
+    smallest: float = 0.0
+    """The least p that so many clusters allow, whatever their drops; 0 where Student's t sets no limit."""
+    drawn: bool = False
+    """Whether that limit is the number of resamples, not that of clusters."""
 
     def detectable(self, alpha: float, size: float = 0.0) -> float | None:
         """Return the smallest true drop that this comparison finds 8 times of 10; None where it can find none.
@@ -69,8 +73,8 @@ class PairedTest:
 
 
 def clusters_needed(alpha: float) -> int:
-    """Return how many clusters must all drop before a sign-flip test can call that a drop: 2^-k <= alpha."""
-    return max(1, math.ceil(-math.log2(alpha) - 1e-9))
+    """Return how many clusters must all drop before a sign-flip test can call that a drop: 2^-k < alpha."""
+    return max(1, math.floor(-math.log2(alpha) + 1e-9) + 1)
 
 
 def sign_flip(drops: Floats, count: int, scale: float, step: float) -> PairedTest:
@@ -97,7 +101,11 @@ def sign_flip(drops: Floats, count: int, scale: float, step: float) -> PairedTes
         error = math.sqrt(math.fsum((drops - total / clusters) ** 2) * clusters / (clusters - 1)) * factor
         reach = t_quantile(0.95, clusters) * error
         interval = (total * factor - reach, total * factor + reach) if reach > 0 else None
-    return PairedTest(total * factor, interval, p, method, clusters, error, least=step * factor)
+    drawn = clusters > EXACT_UP_TO
+    smallest = 1 / (FLIPS + 1) if drawn else 0.5**clusters
+    return PairedTest(
+        total * factor, interval, p, method, clusters, error, least=step * factor, smallest=smallest, drawn=drawn
+    )
 
 
 def _all_flips(drops: Floats, total: float) -> float:
@@ -164,7 +172,8 @@ def resampled(base: Floats, new: Floats, reduce: Callable[[Floats], Floats], hig
     low, high = (drop + np.quantile(centred, [0.025, 0.975])).tolist()
     error = float(centred.std())
     method = f"paired bootstrap over {clusters} clusters, {FLIPS} resamples"
-    return PairedTest(drop, (low, high) if low < high else None, p, method, clusters, error)
+    bounds = (low, high) if low < high else None
+    return PairedTest(drop, bounds, p, method, clusters, error, smallest=1 / (len(centred) + 1), drawn=True)
 
 
 def of_sets(
@@ -207,6 +216,28 @@ def holm(values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(values) - rank) * values[place]))
         adjusted[place] = largest
     return adjusted
+
+
+def unable(least: Sequence[float], levels: Sequence[float]) -> list[int]:
+    """Return, per test, 0 where it can find something, else over how many tests its least p had to be corrected.
+
+    A test that no data could make significant would only make the others' correction harder, so those whose least p,
+    corrected over the tests kept, is not below their level are left out. That depends on the numbers of clusters alone
+    and not on what was measured, so Holm's correction over the others stays valid.
+
+    Args:
+        least: The least p that each test can have (`PairedTest.smallest`).
+        levels: What its adjusted p must stay below.
+
+    Source: Tarone (1990), "A modified Bonferroni method for discrete data".
+    """
+    shares = [p / level for p, level in zip(least, levels, strict=True)]
+    # Equals go together: which of them comes first must not matter.
+    families = [sum(other <= share for other in shares) for share in shares]
+    return [
+        family if all(other * size >= 1 for other, size in zip(shares, families, strict=True) if other >= share) else 0
+        for share, family in zip(shares, families, strict=True)
+    ]
 
 
 def _normal(probability: float) -> float:

@@ -6,9 +6,9 @@ task, the data, the seed and the batch size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
 from lavit_eval.digests import digest_json
 from lavit_eval.journal import Key
@@ -16,6 +16,44 @@ from lavit_eval.sample import Request, Sample, Seeds, derive_seed
 from lavit_eval.task import Task
 
 VisualNoise = Literal["per-medium", "per-question"]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSizes:
+    """How many requests share a batch: one number, or one per bucket of text lengths."""
+
+    buckets: tuple[tuple[int | None, int], ...]
+    """(Characters of the request's text at most, size), ascending; the last bucket has no limit (None)."""
+
+    @classmethod
+    def even(cls, size: int) -> Self:
+        """Return one size for all."""
+        return cls(((None, size),))
+
+    @classmethod
+    def of_manifest(cls, planned: Mapping[str, Any]) -> Self:
+        """Return the sizes that a manifest's plan of a task states."""
+        buckets = planned.get("buckets")
+        return cls(tuple((limit, size) for limit, size in buckets)) if buckets else cls.even(planned["batch_size"])
+
+    @property
+    def largest(self) -> int:
+        """The greatest of the sizes."""
+        return max(size for _, size in self.buckets)
+
+    def of(self, request: Request) -> int:
+        """Return the size for a request."""
+        length = len(request.text)
+        return next(size for limit, size in self.buckets if limit is None or length <= limit)
+
+    def stated(self) -> int | list[list[int | None]]:
+        """Return the sizes as the digest of a plan takes them."""
+        return self.largest if len(self.buckets) == 1 else [list(bucket) for bucket in self.buckets]
+
+    def in_manifest(self) -> dict[str, Any]:
+        """Return the sizes as a manifest states them."""
+        several = {} if len(self.buckets) == 1 else {"buckets": [list(bucket) for bucket in self.buckets]}
+        return {"batch_size": self.largest, **several}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,32 +73,39 @@ class TaskPlan:
     samples: tuple[Sample, ...]
     """In the official order, after --limit."""
     requests: tuple[Request, ...]
-    batch_size: int
+    sizes: BatchSizes
 
     def batches(self) -> list[Batch]:
         """Return the batches of the first attempt."""
-        return in_batches(self.requests, self.batch_size, attempt=1)
+        return in_batches(self.requests, self.sizes, attempt=1)
 
     def retry(self, failed: set[Key], attempt: int) -> list[Batch]:
         """Return the batches of a later attempt, which asks the failed requests again in the order of the plan."""
         again = [request for request in self.requests if request.key in failed]
-        return in_batches(again, self.batch_size, attempt)
+        return in_batches(again, self.sizes, attempt)
 
     def digest(self) -> str:
-        """Return the SHA-256 of the order of the requests and the batch size."""
-        return digest_json([self.batch_size, [list(request.key) for request in self.requests]])
+        """Return the SHA-256 of the order of the requests and the batch sizes."""
+        return digest_json([self.sizes.stated(), [list(request.key) for request in self.requests]])
 
 
-def in_batches(requests: Sequence[Request], size: int, attempt: int) -> list[Batch]:
-    """Cut requests into batches of `size`, the last one shorter."""
-    return [
-        Batch(attempt, number, tuple(requests[start : start + size]))
-        for number, start in enumerate(range(0, len(requests), size))
-    ]
+def in_batches(requests: Sequence[Request], sizes: BatchSizes, attempt: int) -> list[Batch]:
+    """Cut requests into batches, each as large as all of its requests allow."""
+    batches: list[Batch] = []
+    held: list[Request] = []
+    room = 0
+    for request in requests:
+        own = sizes.of(request)
+        room = min(room, own) if held else own
+        if len(held) >= room:
+            batches.append(Batch(attempt, len(batches), tuple(held)))
+            held, room = [], own
+        held.append(request)
+    return [*batches, Batch(attempt, len(batches), tuple(held))] if held else batches
 
 
 def plan_task(
-    task: Task, samples: Sequence[Sample], *, seed: int, repeats: int, batch_size: int, visual_noise: VisualNoise
+    task: Task, samples: Sequence[Sample], *, seed: int, repeats: int, sizes: BatchSizes, visual_noise: VisualNoise
 ) -> TaskPlan:
     """Make the plan of a task: requests on one medium follow each other, the shorter texts first.
 
@@ -71,15 +116,18 @@ def plan_task(
         samples: The samples after --limit, in the official order.
         seed: The run's seed.
         repeats: How often each sample is asked, each time with seeds of its own.
-        batch_size: Requests per batch.
+        sizes: Requests per batch.
         visual_noise: Whether questions on one medium share what the model sees of it.
+
+    Raises:
+        UsageError: The task asks to choose, and a sample has no options.
     """
     settings, generation = task.writing, task.making
     first: dict[str, int] = {}
     keyed = []
     for index, sample in enumerate(samples):
         place = first.setdefault(sample.cluster, index)
-        text = task.text(sample)
+        text, options = task.text(sample), task.candidates(sample)
         for repeat in range(repeats):
             request = Request(
                 sample_id=sample.id,
@@ -88,6 +136,7 @@ def plan_task(
                 media=sample.media,
                 text=text,
                 settings=settings,
+                options=options,
                 generation=generation,
                 seeds=Seeds(
                     run=seed,
@@ -98,4 +147,4 @@ def plan_task(
             )
             keyed.append(((place, repeat, len(text), index), request))
     keyed.sort(key=lambda pair: pair[0])
-    return TaskPlan(task, tuple(samples), tuple(request for _, request in keyed), batch_size)
+    return TaskPlan(task, tuple(samples), tuple(request for _, request in keyed), sizes)

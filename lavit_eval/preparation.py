@@ -5,16 +5,18 @@ from __future__ import annotations
 import inspect
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lavit_eval.benchmarks.annotations import uncollected
 from lavit_eval.benchmarks.protocol import Found
 from lavit_eval.digests import digest_json
 from lavit_eval.errors import UsageError
 from lavit_eval.features.equipment import Equipment
-from lavit_eval.plan import TaskPlan, VisualNoise, plan_task
+from lavit_eval.missing_media import CaseHints
+from lavit_eval.plan import BatchSizes, TaskPlan, VisualNoise, plan_task
 from lavit_eval.provenance import data_digest, file_size
 from lavit_eval.recipes import needs_features, recipe_problems, recipe_versions
 from lavit_eval.registry import find, piece_versions
@@ -80,8 +82,8 @@ def prepare_task(
         UsageError: An annotation file is missing or malformed, or a metric's recipe is.
     """
     versions = {**piece_versions([task]), **recipe_versions(task)}
-    found = _read(task, root)
-    problems = _count_problems(task, found, counts)
+    found = read_samples(task, root)
+    problems = count_problems(task, found, counts)
     taken = found.samples if task.subset is None else chosen(found.samples, task.subset)
     samples = taken[:limit] if limit is not None else taken
     missing = _missing_media(samples)
@@ -109,18 +111,21 @@ def _skipped(task: Task) -> dict[str, str]:
     return {name: why for name, metric in others.items() if (why := metric.skipped_because()) is not None}
 
 
-def _read(task: Task, root: Path) -> Found:
+def read_samples(task: Task, root: Path) -> Found:
+    """Return what a task's reader finds under a data root (raises UsageError)."""
     reader = find("benchmark", task.benchmark)()
     unknown = sorted(set(task.options) - set(inspect.signature(reader.read).parameters))
     if unknown:
         raise UsageError(
             f"the reader {task.benchmark} has no option {unknown[0]!r}; remove it from the task's options."
         )
-    found: Found = reader.read(root, task.split, **task.options)
+    with uncollected():
+        found: Found = reader.read(root, task.split, **task.options)
     return found
 
 
-def _count_problems(task: Task, found: Found, counts: Mapping[str, int]) -> list[str]:
+def count_problems(task: Task, found: Found, counts: Mapping[str, int]) -> list[str]:
+    """Return a sentence when a split holds another number of samples than it should; `counts` as in `prepare_task`."""
     expected = counts.get(task.task, task.samples)
     have = len(found.samples)
     if have == 0:
@@ -143,23 +148,25 @@ def _named(annotations: Mapping[str, Path]) -> str:
 
 
 def _missing_media(samples: Sequence[Sample]) -> list[str]:
-    media = _places(samples)
+    media = media_places(samples)
     return sorted(name for name, path in media.items() if not file_size(path))
 
 
-def _places(samples: Sequence[Sample]) -> dict[str, str]:
+def media_places(samples: Sequence[Sample]) -> dict[str, str]:
     """Return name -> path of everything that the samples show or are compared with."""
     return {medium.name: medium.path for sample in samples for medium in (*sample.media, *sample.targets)}
 
 
 def _missing_sentence(task: Task, samples: Sequence[Sample], missing: Sequence[str], root: Path) -> str:
-    places = _places(samples)
+    places = media_places(samples)
     gone = set(missing)
     affected = sum(any(medium.name in gone for medium in (*sample.media, *sample.targets)) for sample in samples)
     more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
     listed = ", ".join(places[name] for name in missing[:3])
+    cased = CaseHints().first(places[name] for name in missing)
+    hint = f"there is {cased[1]}, whose name differs in letters' case from {cased[0]}: rename it, or " if cased else ""
     return (
-        f"{task.task}: {len(missing)} of {len(places)} media are missing or empty ({listed}{more}); "
+        f"{task.task}: {len(missing)} of {len(places)} media are missing or empty ({listed}{more}); {hint}"
         f"put them under {root}, or go on without them (their {affected} samples count as failed): --allow-missing"
     )
 
@@ -197,12 +204,17 @@ def disk_problem(output: Path, plans: Mapping[str, TaskPlan]) -> str | None:
 
 
 def plan_tasks(
-    prepared: Sequence[PreparedTask], *, seed: int, repeats: int, batch_size: int, visual_noise: VisualNoise
+    prepared: Sequence[PreparedTask],
+    *,
+    seed: int,
+    repeats: int,
+    sizes: Callable[[Task], BatchSizes],
+    visual_noise: VisualNoise,
 ) -> dict[str, TaskPlan]:
-    """Return the plan of every task by name."""
+    """Return the plan of every task by name; `sizes` says how many requests of a task share a batch."""
     return {
         each.task.task: plan_task(
-            each.task, each.samples, seed=seed, repeats=repeats, batch_size=batch_size, visual_noise=visual_noise
+            each.task, each.samples, seed=seed, repeats=repeats, sizes=sizes(each.task), visual_noise=visual_noise
         )
         for each in prepared
     }
@@ -225,12 +237,17 @@ def prepare(
     counts: Mapping[str, int],
     allow_missing: bool = False,
     equipment: Equipment | None = None,
+    roots: Mapping[str, Path] | None = None,
 ) -> tuple[list[PreparedTask], list[str]]:
-    """Prepare every task; return those that could be read and all problems of all of them."""
+    """Prepare every task; return those that could be read and all problems of all of them.
+
+    `roots` gives single tasks a data root of their own; the rest is as in `prepare_task`.
+    """
     prepared, problems = [], []
     for task in tasks:
         try:
-            one, found = prepare_task(task, root, limit, counts, allow_missing, equipment)
+            own = (roots or {}).get(task.task, root)
+            one, found = prepare_task(task, own, limit, counts, allow_missing, equipment)
         except UsageError as error:
             problems.append(f"{task.task}: {error}")
             continue

@@ -12,6 +12,7 @@ from lavit_eval.engines.asking import ask, first_missing, one_line, out_of_memor
 from lavit_eval.errors import UsageError
 from lavit_eval.journal import JournalWriter, journal_path
 from lavit_eval.models.protocol import Model
+from lavit_eval.plan import in_batches
 from lavit_eval.preparation import PreparedTask
 from lavit_eval.progress import duration
 from lavit_eval.prospect import Prospect
@@ -105,10 +106,9 @@ def _probe_task(model: Model, prospect: Prospect, each: PreparedTask, samples: i
             warm.add(each.task.kind)
             ask(model, [with_output(there[-1], folder / "warm")])
         asked = [with_output(request, folder / "tasks" / name) for request in chosen]
-        size, responses = plan.batch_size, list[Response]()
+        batches = in_batches(asked, plan.sizes, attempt=1)
         began = time.perf_counter()
-        for start in range(0, len(asked), size):
-            responses += ask(model, asked[start : start + size])
+        responses = [response for batch in batches for response in ask(model, batch.requests)]
         seconds = time.perf_counter() - began
         with JournalWriter(journal_path(folder / "tasks" / name)) as writer:
             writer.append(1, 0, responses)

@@ -97,8 +97,11 @@ def data_digest(annotations: Mapping[str, Path], samples: Sequence[Sample]) -> s
 
 
 def file_size(path: str) -> int | None:
-    """Return a file's size in bytes, None where there is no such file."""
+    """Return the bytes of a file, or of the files in a folder of pictures; None where there is no such thing."""
     try:
+        if os.path.isdir(path):
+            with os.scandir(path) as entries:
+                return sum(entry.stat().st_size for entry in entries if entry.is_file())
         return os.stat(path).st_size
     except OSError:
         return None

@@ -13,6 +13,15 @@ from lavit_eval.data_files import data_folder
 from lavit_eval.errors import UsageError
 
 ANOTHER_METRIC = "another metric"
+ANOTHER_JUDGE = "another judge"
+ANOTHER_SPLIT = "another split"
+JUDGED_AS = {
+    "judge_accuracy": "judge_accuracy_gpt35",
+    "judge_score": "judge_score_gpt35",
+    "mmvet_score": "judge_score_gpt4",
+}
+"""Our judged metric -> the published one that it stands beside. The two are never comparable: no source says which
+version of its judge was asked, nor with which temperature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,8 @@ class Beside:
         """Why the number cannot be compared, in a few words; empty where it can."""
         if self.obstacles == (ANOTHER_METRIC,):
             return f"{ANOTHER_METRIC}: {self.qualifier}"
-        reasons = [self.qualifier if reason == ANOTHER_METRIC else reason for reason in self.obstacles]
+        named = (ANOTHER_METRIC, ANOTHER_JUDGE)
+        reasons = [self.qualifier if reason in named else reason for reason in self.obstacles]
         return f"not comparable: {', '.join(reasons)}" if reasons else ""
 
     def __str__(self) -> str:
@@ -98,17 +108,19 @@ def beside(task: str, metric: str, *, primary: bool, labels: Sequence[str] = ())
 
     Args:
         task: Our task.
-        metric: The score's metric. A number of another metric is returned for the primary metric only, and says so.
+        metric: The score's metric. A number of another metric is returned for the primary metric only, and says so;
+            one of another judge is returned for a judged metric, and says so, too.
         primary: Whether the metric is the task's primary one.
         labels: The score's labels ("demo data", "limited to 20", "partial"); each makes the two incomparable.
     """
     targets = _main_rows(data_folder("results/paper"), task)
     same = [number for number in targets if number.metric == metric]
-    if not same and not (primary and targets):
+    judged = [number for number in targets if number.metric == JUDGED_AS.get(metric)]
+    if not same and not judged and not (primary and targets):
         return None
-    chosen = (same or targets)[0]
-    obstacles = [] if same else [ANOTHER_METRIC]
-    if chosen.note.startswith("another split"):
+    chosen = (same or judged or targets)[0]
+    obstacles = [] if same else [ANOTHER_JUDGE if judged else ANOTHER_METRIC]
+    if chosen.note.startswith(ANOTHER_SPLIT):
         obstacles.append(chosen.note.split(";")[0])
     inside = re.search(r"\(([^()]*)\)$", chosen.published_metric)
     return Beside(

@@ -56,21 +56,25 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     "metric": {
         "accuracy": "lavit_eval.metrics.option_accuracy:Accuracy",
         "accuracy_first_letter": "lavit_eval.metrics.option_accuracy:AccuracyFirstLetter",
+        "accuracy_scienceqa_lmms_eval": "lavit_eval.metrics.option_accuracy:AccuracyScienceqaLmmsEval",
         "basic_accuracy": "lavit_eval.metrics.paired_answers:BasicAccuracy",
         "bleu_1": "lavit_eval.metrics.bleu:Bleu1",
         "bleu_2": "lavit_eval.metrics.bleu:Bleu2",
         "bleu_3": "lavit_eval.metrics.bleu:Bleu3",
         "bleu_4": "lavit_eval.metrics.bleu:Bleu4",
-        "choice_accuracy": "lavit_eval.metrics.choice_accuracy:ChoiceAccuracy",
-        "choice_accuracy_videomme": "lavit_eval.metrics.choice_accuracy:ChoiceAccuracyVideomme",
+        "choice_accuracy": "lavit_eval.metrics.option_accuracy:ChoiceAccuracy",
+        "choice_accuracy_videomme": "lavit_eval.metrics.option_accuracy:ChoiceAccuracyVideomme",
         "cider": "lavit_eval.metrics.cider:Cider",
         "cider_within_domain": "lavit_eval.metrics.cider_within_domain:CiderWithinDomain",
         "circular_accuracy": "lavit_eval.metrics.option_accuracy:CircularAccuracy",
+        "circular_accuracy_judged": "lavit_eval.metrics.judged_options:CircularAccuracyJudged",
         "clipsim_frame_consistency": "lavit_eval.metrics.clip_similarity:ClipsimFrameConsistency",
         "clipsim_vitb16": "lavit_eval.metrics.clip_similarity:ClipsimVitb16",
         "clipsim_vitb32": "lavit_eval.metrics.clip_similarity:ClipsimVitb32",
         "exact_match": "lavit_eval.metrics.exact_match:ExactMatch",
         "exact_match_gqa": "lavit_eval.metrics.exact_match:ExactMatchGqa",
+        "exact_match_gqa_lavit": "lavit_eval.metrics.gqa:ExactMatchGqaLavit",
+        "exact_match_gqa_lmms_eval": "lavit_eval.metrics.gqa:ExactMatchGqaLmmsEval",
         "exact_match_verbatim": "lavit_eval.metrics.exact_match_verbatim:ExactMatchVerbatim",
         "fid_clip": "lavit_eval.metrics.image_distance:FidClip",
         "fid_clip_by_frame": "lavit_eval.metrics.image_distance:FidClipByFrame",
@@ -81,6 +85,9 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "hallucination_accuracy": "lavit_eval.metrics.paired_answers:HallucinationAccuracy",
         "is_c3d": "lavit_eval.metrics.video_inception_score:IsC3d",
         "is_c3d_one_split": "lavit_eval.metrics.video_inception_score:IsC3dOneSplit",
+        "judge_accuracy": "lavit_eval.metrics.judged_video_qa:JudgeAccuracy",
+        "judge_score": "lavit_eval.metrics.judged_video_qa:JudgeScore",
+        "judge_score_untruncated": "lavit_eval.metrics.judged_video_qa:JudgeScoreUntruncated",
         "kvd": "lavit_eval.metrics.video_distance:Kvd",
         "kvd_first_last": "lavit_eval.metrics.video_distance:KvdFirstLast",
         "lpips": "lavit_eval.metrics.perceptual_distance:Lpips",
@@ -89,8 +96,9 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "mme_cognition_lmms_eval": "lavit_eval.metrics.mme:MmeCognitionLmmsEval",
         "mme_perception": "lavit_eval.metrics.mme:MmePerception",
         "mme_perception_lmms_eval": "lavit_eval.metrics.mme:MmePerceptionLmmsEval",
-        "mvbench_accuracy": "lavit_eval.metrics.choice_accuracy:MvbenchAccuracy",
-        "mvbench_accuracy_official": "lavit_eval.metrics.choice_accuracy:MvbenchAccuracyOfficial",
+        "mmvet_score": "lavit_eval.metrics.judged_mmvet:MmvetScore",
+        "mvbench_accuracy": "lavit_eval.metrics.mvbench:MvbenchAccuracy",
+        "mvbench_accuracy_official": "lavit_eval.metrics.mvbench:MvbenchAccuracyOfficial",
         "pair_accuracy": "lavit_eval.metrics.paired_answers:PairAccuracy",
         "pair_accuracy_strict": "lavit_eval.metrics.paired_answers:PairAccuracyStrict",
         "pope_accuracy": "lavit_eval.metrics.pope:PopeAccuracy",
@@ -101,17 +109,31 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "pope_recall": "lavit_eval.metrics.pope:PopeRecall",
         "pope_yes_ratio": "lavit_eval.metrics.pope:PopeYesRatio",
         "psnr": "lavit_eval.metrics.fidelity:Psnr",
+        "ranked_accuracy": "lavit_eval.metrics.ranked_accuracy:RankedAccuracy",
+        "ranked_accuracy_summed": "lavit_eval.metrics.ranked_accuracy:RankedAccuracySummed",
         "rouge_l": "lavit_eval.metrics.rouge:RougeL",
         "ssim": "lavit_eval.metrics.fidelity:Ssim",
+        "vcg_consistency": "lavit_eval.metrics.judged_vcg:VcgConsistency",
+        "vcg_consistency_untruncated": "lavit_eval.metrics.judged_vcg:VcgConsistencyUntruncated",
+        "vcg_context": "lavit_eval.metrics.judged_vcg:VcgContext",
+        "vcg_context_untruncated": "lavit_eval.metrics.judged_vcg:VcgContextUntruncated",
+        "vcg_correctness": "lavit_eval.metrics.judged_vcg:VcgCorrectness",
+        "vcg_correctness_untruncated": "lavit_eval.metrics.judged_vcg:VcgCorrectnessUntruncated",
+        "vcg_detail": "lavit_eval.metrics.judged_vcg:VcgDetail",
+        "vcg_detail_untruncated": "lavit_eval.metrics.judged_vcg:VcgDetailUntruncated",
+        "vcg_temporal": "lavit_eval.metrics.judged_vcg:VcgTemporal",
+        "vcg_temporal_untruncated": "lavit_eval.metrics.judged_vcg:VcgTemporalUntruncated",
         "vqa_accuracy": "lavit_eval.metrics.vqa_accuracy:VqaAccuracy",
         "vqa_accuracy_evalai": "lavit_eval.metrics.vqa_accuracy:TextvqaAccuracy",
         "vqa_accuracy_lavit": "lavit_eval.metrics.vqa_accuracy:VqaAccuracyLavit",
+        "vqa_accuracy_lavit_two_stages": "lavit_eval.metrics.two_stages:VqaAccuracyLavitTwoStages",
         "well_formed": "lavit_eval.metrics.well_formed:WellFormed",
     },
     "model": {
         "constant": "lavit_eval.models.baselines:Constant",
         "external": "lavit_eval.models.external:External",
         "most-common-answer": "lavit_eval.models.baselines:MostCommonAnswer",
+        "random-option": "lavit_eval.models.baselines:RandomOption",
         "video-lavit": "lavit_eval.models.video_lavit.adapter:VideoLavit",
     },
 }
@@ -149,6 +171,7 @@ def find(kind: Kind, name: str) -> Any:
 def piece_versions(tasks: Sequence[Task]) -> dict[str, int | str]:
     """Return "benchmark:NAME" and "metric:NAME" -> version of every code piece that the tasks name.
 
+    Metrics whose scores a judge gives are left out: their scores carry a protocol of their own, which says who judged.
     Options of a reader that name a file (`file_options`) add "file:OPTION" -> the SHA-256 of its content; raises
     UsageError when it cannot be read.
     """
@@ -156,7 +179,8 @@ def piece_versions(tasks: Sequence[Task]) -> dict[str, int | str]:
     files: dict[str, int | str] = {}
     for task in tasks:
         names[f"benchmark:{task.benchmark}"] = ("benchmark", task.benchmark)
-        names.update({f"metric:{metric}": ("metric", metric) for metric in task.metrics})
+        unjudged = [metric for metric in task.metrics if not hasattr(find("metric", metric), "measure_judged")]
+        names.update({f"metric:{metric}": ("metric", metric) for metric in unjudged})
         for option in getattr(find("benchmark", task.benchmark), "file_options", ()):
             if given := task.options.get(option):
                 files[f"file:{option}"] = _content_digest(str(given), task.task, option)

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from lavit_eval.compare_sides import Side, open_side
 from lavit_eval.progress import progress_on
 from lavit_eval.registry import Catalogue
 from lavit_eval.rescoring import Again
@@ -18,7 +19,7 @@ def report(options: argparse.Namespace) -> int:
     from lavit_eval.report.folder import ReportOptions, write_report
 
     run = find_run(options.run, options.output_dir)
-    base = find_run(options.base, options.output_dir) if options.base is not None else None
+    base = open_side(options.base, options.output_dir) if options.base is not None else None
     again = Again(Catalogue(options.task_dir), options.data_root)
     folder = options.out or default_folder(options.output_dir, run, base)
     written = write_report(run, base, folder, ReportOptions(again, options.media, progress_on()))
@@ -28,6 +29,6 @@ def report(options: argparse.Namespace) -> int:
     return 0
 
 
-def default_folder(output: Path, run: Run, base: Run | None = None) -> Path:
+def default_folder(output: Path, run: Run, base: Side | None = None) -> Path:
     """Return where a report goes when nothing else is said: `reports/` beside `runs/`, named by what it shows."""
-    return output / "reports" / (run.id if base is None else f"{run.id}-against-{base.id}")
+    return output / "reports" / (run.id if base is None else f"{run.id}-against-{base.name.replace(' ', '-')}")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
 from lavit_eval.errors import UsageError, nearest
 from lavit_eval.open_points import OpenPoint, open_points, protocol_assumptions
-from lavit_eval.published import PublishedNumber, all_published
+from lavit_eval.published import ANOTHER_SPLIT, JUDGED_AS, PublishedNumber, all_published
 
 SCHEMA = 1
 Verdict = Literal["reproduced", "differs", "not comparable", "not run"]
@@ -42,6 +43,8 @@ class Finding:
     """Of the protocol under which features became the measured number."""
     under: tuple[tuple[str, float], ...] = ()
     """(protocol, value) of the same run under other protocols."""
+    run: str | None = None
+    """The run's id, where it is known."""
 
     @property
     def moves(self) -> str:
@@ -89,11 +92,24 @@ def reproduce(aimed: Sequence[PublishedNumber], documents: Iterable[Mapping[str,
     stored = list(documents)
     findings = []
     for claim in aimed:
-        measured = [found for document in stored if (found := _measured(claim, document, stored)) is not None]
+        measured = [
+            replace(found, run=document.get("run"))
+            for document in stored
+            if (found := _measured(claim, document, stored)) is not None
+        ]
         # That a metric was not measured is said once, and only where no run measured it.
         of_metric = [found for found in measured if found.n] or measured[:1]
-        findings += of_metric or [_not_run(claim)]
+        findings += _told_apart(of_metric) or [_not_run(claim)]
     return findings
+
+
+def _told_apart(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings of one number with the run in the names of models that share one."""
+    met = Counter(found.model for found in findings)
+    return [
+        replace(found, model=f"{found.model}, run {found.run}") if met[found.model] > 1 and found.run else found
+        for found in findings
+    ]
 
 
 def _not_run(claim: PublishedNumber) -> Finding:
@@ -112,6 +128,8 @@ def _measured(
             continue
         score = scored["metrics"].get(claim.metric)
         label = document["model"].get("label") or document["model"]["name"]
+        if score is None and (judged := _other_judge(claim, scored, label)) is not None:
+            return judged
         if score is None:
             others = ", ".join(scored["metrics"])
             return Finding(
@@ -123,6 +141,20 @@ def _measured(
             )
         return _judged(claim, scored, _part(claim, score), label, _under(claim, task, document, documents))
     return None
+
+
+def _other_judge(claim: PublishedNumber, scored: Mapping[str, Any], label: str) -> Finding | None:
+    """Return what our judge says where the number is another judge's; None where nothing was judged."""
+    ours = next((name for name, theirs in JUDGED_AS.items() if theirs == claim.metric), "")
+    score = scored["metrics"].get(ours, {})
+    if score.get("value") is None:
+        return None
+    judge = score.get("details", {}).get("judge", {}).get("model", "another model")
+    bounds = score.get("interval")
+    why = f"judged by {judge}; of the published {claim.published_metric} the judge's version is not known"
+    interval = (float(bounds[0]), float(bounds[1])) if bounds else None
+    left_open = _left_open(claim)
+    return Finding(claim, "not comparable", why, label, score["value"], interval, int(score["n"]), left_open)
 
 
 def _part(claim: PublishedNumber, score: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -166,7 +198,7 @@ def _verdict(
     if score.get("value") is None:
         return "not run", score.get("skipped") or "no value"
     obstacles = list(dict.fromkeys([*scored.get("labels", ()), *score.get("labels", ())]))
-    if claim.note.startswith("another split"):
+    if claim.note.startswith(ANOTHER_SPLIT):
         obstacles.append(claim.note.split(";")[0])
     if score["coverage"] < 1 and not any("partial" in one for one in obstacles):
         obstacles.append("partial")

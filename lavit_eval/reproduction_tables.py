@@ -39,7 +39,8 @@ def render_markdown(findings: Sequence[Finding]) -> str:
     """Return the same as a Markdown document."""
     lines = ["# Published numbers, measured again", ""]
     for target, group in groupby(findings, key=lambda one: one.claim.target):
-        lines += [f"## {TARGET_TITLES.get(target, target).capitalize()}", ""]
+        title = TARGET_TITLES.get(target, target)
+        lines += [f"## {title[:1].upper()}{title[1:]}", ""]
         lines += ["| number | claimed | measured | 95 % interval | n | verdict |", "|---|---:|---:|---:|---:|---|"]
         for one in group:
             verdict = f"{one.verdict}: {one.why}" if one.why else one.verdict
@@ -50,23 +51,23 @@ def render_markdown(findings: Sequence[Finding]) -> str:
 
 
 def _open_lines(findings: Sequence[Finding], markdown: bool) -> list[str]:
-    """Return what was left open for every number, each number's once."""
-    lines: list[str] = []
-    seen: set[tuple[str, str]] = set()
+    """Return what was left open for every number, each number's once, with how far each run's score moves."""
+    of_number: dict[tuple[str, str], dict[str, None]] = {}
     for one in findings:
-        key = (one.claim.task, one.claim.metric)
-        points = [
+        points = of_number.setdefault((one.claim.task, one.claim.metric), {})
+        texts = [
             *(f"{point.unknown} Assumed ({point.confidence}): {point.assumption}" for point in one.left_open),
             *(f"Protocol: {text}" for text in one.assumptions),
-            *([f"Moves: {one.moves}."] if one.moves else []),
+            *([f"Moves: {one.model}: {one.moves}."] if one.moves else []),
         ]
-        if key in seen or not points:
-            continue
-        seen.add(key)
-        title = f"Left open for {one.claim.task} {one.claim.metric}:"
-        lines += [_escaped(title), ""] if markdown else [title]
-        lines += [f"- {_escaped(text)}" if markdown else f"  {text}" for text in points]
-        lines.append("")
+        points.update(dict.fromkeys(texts))
+    lines: list[str] = []
+    for (task, metric), points in of_number.items():
+        if points:
+            title = f"Left open for {task} {metric}:"
+            lines += [_escaped(title), ""] if markdown else [title]
+            lines += [f"- {_escaped(text)}" if markdown else f"  {text}" for text in points]
+            lines.append("")
     return lines
 
 

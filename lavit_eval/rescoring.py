@@ -107,7 +107,10 @@ def today(run: Run, name: str, catalogue: Catalogue) -> Task:
 def prepare_again(run: Run, tasks: Sequence[Task], again: Again) -> list[PreparedTask]:
     """Return the tasks with their samples, which must be those that the run saw (raises UsageError)."""
     root = again.data_root or Path(run.manifest["data_root"])
-    prepared, problems = prepare(tasks, root, run.identity["limit"], run.manifest["counts"], allow_missing=True)
+    hub = {} if again.data_root is not None else run.manifest.get("hub", {})
+    roots = {name: Path(copy["root"]) for name, copy in hub.items()}
+    limit, counts = run.identity["limit"], run.manifest["counts"]
+    prepared, problems = prepare(tasks, root, limit, counts, allow_missing=True, roots=roots)
     if problems:
         raise PreflightError(problems)
     for each in prepared:

@@ -14,7 +14,9 @@ from lavit_eval.claiming import choose_run
 from lavit_eval.committed import committed_beside
 from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.evaluate import Outcome, answer_run, evaluate
+from lavit_eval.files import write_atomic
 from lavit_eval.interruption import Interrupted, Interruption
+from lavit_eval.judging import say_judged
 from lavit_eval.preparation import bytes_per_response
 from lavit_eval.progress import progress_on
 from lavit_eval.prospect import Prospect, RunOptions, foresee
@@ -101,7 +103,11 @@ def _say_state(outcome: Outcome) -> None:
 def conclude(outcomes: Sequence[Outcome], output: Path, again: str = RETRY) -> int:
     """Print the table of runs, write the leaderboard, and say what is missing; return the exit code."""
     print_table([outcome.scores for outcome in outcomes])
-    write_board(output)
+    try:
+        write_board(output)
+    except UsageError as error:
+        # Another run's damaged file is no fault of these, whose scores are written.
+        print(f"The leaderboard is not written: {error}", file=sys.stderr)
     _say_submissions(outcomes)
     failed = [
         f"{task}: {scores['failed'] + scores['skipped']} of {scores['n']} responses are missing ({outcome.run.id})"
@@ -130,7 +136,8 @@ def conclude(outcomes: Sequence[Outcome], output: Path, again: str = RETRY) -> i
             "or take what is there: with --allow-partial",
             file=sys.stderr,
         )
-    return 3 if failed or held_back else 0
+    judged = [say_judged(outcome.run, outcome.scores, outcome.unjudged) for outcome in outcomes]
+    return 3 if failed or held_back or not all(judged) else 0
 
 
 def _say_submissions(outcomes: Sequence[Outcome]) -> None:
@@ -173,9 +180,10 @@ def latest_runs(runs: Sequence[Run]) -> list[Run]:
 
 
 def documents_of(run: Run) -> list[dict[str, Any]]:
-    """Return the scores of a run: those under its tasks' own protocols, then those under others."""
+    """Return the scores of a run, with its id: those under its tasks' own protocols, then those under others."""
     scores = run.scores()
-    return [*([scores] if scores is not None else []), *run.scores_under()]
+    found = [*([scores] if scores is not None else []), *run.scores_under()]
+    return [{**document, "run": run.id} for document in found]
 
 
 def _dry_run(wanted: Sequence[RunOptions], probed: bool) -> int:
@@ -248,38 +256,48 @@ def show_leaderboard(options: argparse.Namespace) -> int:
             if unfinished
             else f"No finished run under {output / 'runs'}; make one: lavit-eval run"
         )
+    # All is made before anything is written or printed: one refusal leaves nothing half done.
+    exports = _exports(options, chosen)
+    for path, text in exports.items():
+        write_atomic(path, text.encode())
     print_table([document for run in chosen for document in documents_of(run)])
     write_board(output)
-    _export(options, chosen)
+    for path in exports:
+        print(f"Written: {path}", file=sys.stderr)
     return 0
 
 
-def _export(options: argparse.Namespace, chosen: Sequence[Run]) -> None:
+def _exports(options: argparse.Namespace, chosen: Sequence[Run]) -> dict[Path, str]:
+    """Return file -> content of every export asked for (raises UsageError for one that cannot be made)."""
     if not any((options.latex, options.html, options.model_index, options.lmms_eval)):
-        return
-    from lavit_eval.files import write_atomic, write_json
+        return {}
+    from lavit_eval.files import json_text
     from lavit_eval.leaderboard import rows
     from lavit_eval.leaderboard_exports import lmms_results, model_index, render_html, render_latex
 
     table = rows([document for run in chosen for document in documents_of(run)])
+    exports: dict[Path, str] = {}
     if options.latex:
-        write_atomic(options.latex, render_latex(table, options.published).encode())
+        exports[options.latex] = render_latex(table, options.published)
     if options.html:
-        write_atomic(options.html, render_html(table, options.published).encode())
+        exports[options.html] = render_html(table, options.published)
     if options.model_index:
         catalogue = Catalogue(options.task_dir)
         known = {row.task for row in table} & set(catalogue.task_files)
-        kinds = {name: catalogue.task(name).kind for name in known}
-        write_atomic(options.model_index, model_index(table, kinds).encode())
+        exports[options.model_index] = model_index(table, {name: catalogue.task(name).kind for name in known})
     if options.lmms_eval:
         if len(chosen) != 1:
             raise UsageError(f"--lmms-eval writes the scores of one run, not of {len(chosen)}; name the run.")
-        write_json(options.lmms_eval, lmms_results(chosen[0].scores() or {}))
+        exports[options.lmms_eval] = json_text(lmms_results(chosen[0].scores() or {}))
+    asked = [options.latex, options.html, options.model_index, options.lmms_eval]
+    if len(exports) < sum(path is not None for path in asked):
+        raise UsageError("Two exports go into the same file; name a file for each.")
+    return exports
 
 
 def show_reproduction(options: argparse.Namespace) -> int:
     """Print published numbers beside those of runs, and write them where asked for."""
-    from lavit_eval.files import write_atomic, write_json
+    from lavit_eval.files import write_json
     from lavit_eval.reproduce import as_json, claims, reproduce
     from lavit_eval.reproduction_tables import render_markdown, render_terminal
 
@@ -290,11 +308,11 @@ def show_reproduction(options: argparse.Namespace) -> int:
     documents = [document for run in runs for document in documents_of(run)]
     findings = reproduce(claims(what, suites), documents)
     width = shutil.get_terminal_size((120, 24)).columns
-    print(render_terminal(findings, max(width, 80)), end="")
     if options.markdown:
         write_atomic(options.markdown, render_markdown(findings).encode())
     if options.json:
         write_json(options.json, as_json(findings))
+    print(render_terminal(findings, max(width, 80)), end="")
     return 0
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,10 +36,20 @@ class Run:
         """The folder's name."""
         return self.folder.name
 
+    def remove_leftovers(self, task: str) -> None:
+        """Remove what models kept of batches under way, once all are answered."""
+        shutil.rmtree(self.task_folder(task) / "stages", ignore_errors=True)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its manifest is written."""
+        return (self.folder / "manifest.json").is_file()
+
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """What was written first (raises UsageError when it is absent or not of this version)."""
-        return _read_document(self.folder / "manifest.json", MANIFEST_KEYS)
+        mend = f"restore it, or begin the run anew: its command with --run-id {self.id} --fresh"
+        return _read_document(self.folder / "manifest.json", MANIFEST_KEYS, mend)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -56,12 +68,24 @@ class Run:
         return self.folder / "scores.json"
 
     def scores(self) -> dict[str, Any] | None:
-        """Return the scores, None while the run is unfinished."""
-        return _read_document(self.scores_path, SCORES_KEYS) if self.scores_path.is_file() else None
+        """Return the scores, None while the run is unfinished (raises UsageError when the file is damaged)."""
+        return _read_document(self.scores_path, SCORES_KEYS, mending(self)) if self.scores_path.is_file() else None
 
     def scores_under(self) -> list[dict[str, Any]]:
         """Return the scores under other protocols than the tasks' own, in the order of their names."""
-        return [_read_document(path, SCORES_KEYS) for path in sorted(self.folder.glob("scores@*.json"))]
+        return [
+            _read_document(self.folder / f"scores@{name}.json", SCORES_KEYS, mending(self, name))
+            for name in self.protocols_scored
+        ]
+
+    def readable_scores(self) -> list[dict[str, Any]]:
+        """Return those scores that are whole, other protocols' first: scoring anew is what mends the others."""
+        found: list[dict[str, Any]] = []
+        for name in (*self.protocols_scored, None):
+            path = self.scores_path if name is None else self.folder / f"scores@{name}.json"
+            with suppress(UsageError):
+                found.append(_read_document(path, SCORES_KEYS, mending(self, name)))
+        return found
 
     @property
     def protocols_scored(self) -> list[str]:
@@ -90,8 +114,7 @@ class Run:
 
         Raises UsageError when the file is absent, damaged, or written by a version that did not note the clusters.
         """
-        path = self.task_folder(task) / "samples.jsonl"
-        mend = f"score the run again: lavit-eval score {self.folder}"
+        path, mend = self.task_folder(task) / "samples.jsonl", mending(self)
         try:
             # One document instead of one per line: reading tens of thousands of records is then twice as fast.
             found: list[dict[str, Any]] = json.loads(f"[{','.join(path.read_text(encoding='utf-8').splitlines())}]")
@@ -112,6 +135,11 @@ class Run:
         """Write the manifest of a new run; return False, and write nothing, if another process was first."""
         return write_first(self.folder / "manifest.json", {"schema": SCHEMA, **manifest})
 
+    def add_to_manifest(self, fields: Mapping[str, JSON]) -> None:
+        """Write the manifest with more fields, or other values of them; what identifies the run stays as it is."""
+        write_json(self.folder / "manifest.json", {**self.manifest, **fields})
+        self.__dict__.pop("manifest", None)
+
     def write_scores(self, scores: Mapping[str, JSON], under: str | None = None) -> None:
         """Write the scores, atomically; those under another protocol than the tasks' own beside them."""
         path = self.scores_path if under is None else self.folder / f"scores@{under}.json"
@@ -122,15 +150,29 @@ MANIFEST_KEYS = frozenset({"created", "identity", "identity_digest", "model", "p
 SCORES_KEYS = frozenset({"model", "tasks", "demo", "seed"})
 
 
-def _read_document(path: Path, needed: frozenset[str]) -> dict[str, Any]:
+def mending(run: Run, protocol: str | None = None) -> str:
+    """Return the end of a sentence about a damaged file: the command that writes a run's scores anew."""
+    under = f" --protocol {shlex.quote(protocol)}" if protocol is not None else ""
+    return f"score the run again: lavit-eval score {shlex.quote(str(run.folder))}{under}"
+
+
+def _read_document(path: Path, needed: frozenset[str], mend: str) -> dict[str, Any]:
+    from lavit_eval.score_file import ManifestFile, ScoreFile, wrong_in
+
     try:
-        document = json.loads(path.read_text())
+        document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist; is {path.parent} the folder of a run?") from None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read ({error}); restore it or start anew with --fresh.") from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA or not needed <= set(document):
-        raise UsageError(f"{path} was written by another version of lavit-eval; score it with that version.")
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} cannot be read ({error}); {mend}") from error
+    if isinstance(document, dict) and document.get("schema", SCHEMA) != SCHEMA:
+        raise UsageError(f"{path} was written by another version of lavit-eval (schema {document['schema']}); {mend}")
+    if not isinstance(document, dict) or not needed | {"schema"} <= set(document):
+        lacking = sorted((needed | {"schema"}) - set(document)) if isinstance(document, dict) else ["all"]
+        raise UsageError(f"{path} is damaged (it lacks {', '.join(lacking)}); {mend}")
+    wrong = wrong_in(ManifestFile if needed is MANIFEST_KEYS else ScoreFile, document)
+    if wrong is not None:
+        raise UsageError(f"{path} is damaged ({wrong}); {mend}")
     return document
 
 
@@ -157,9 +199,10 @@ def as_frame(runs: Iterable[Run]) -> pandas.DataFrame:
     """Return the scores of finished runs as a table with one row per run, task and metric, in the order given.
 
     Columns: run, created (time, UTC), model, model_digest, task_model (digest of what answered this task's kind of
-    request: equal in runs that asked other kinds besides), revision, dirty, seed, task, metric, primary, value (NaN
-    where there is none), low and high (95 % interval), n, coverage, protocol, data, higher_is_better, unit, skipped,
-    repeats (list of values). Unfinished runs are left out. Raises UsageError for files of another version.
+    request: equal in runs that asked other kinds besides), prior (whether the model has no weights), revision, dirty,
+    seed, task, metric, primary, value (NaN where there is none), low and high (95 % interval), n, coverage, protocol,
+    data, higher_is_better, unit, skipped, repeats (list of values). Unfinished runs are left out. Raises UsageError for
+    damaged files and those of another version.
     """
     import pandas
 
@@ -186,8 +229,9 @@ def sample_frame(run: Run, task: str) -> pandas.DataFrame:
 
 
 FRAME_COLUMNS = (
-    "run", "created", "model", "model_digest", "task_model", "revision", "dirty", "seed", "task", "metric", "primary",
-    "value", "low", "high", "n", "coverage", "protocol", "data", "higher_is_better", "unit", "skipped", "repeats",
+    "run", "created", "model", "model_digest", "task_model", "prior", "revision", "dirty", "seed", "task", "metric",
+    "primary", "value", "low", "high", "n", "coverage", "protocol", "data", "higher_is_better", "unit", "skipped",
+    "repeats",
 )  # fmt: skip
 
 
@@ -201,6 +245,7 @@ def _score_rows(run: Run) -> Iterator[dict[str, Any]]:
         "created": manifest["created"],
         "model": model.get("label") or model["name"],
         "model_digest": model["digest"],
+        "prior": bool(manifest["model"].get("prior", False)),
         "revision": code.get("revision"),
         "dirty": code.get("dirty"),
         "seed": scores["seed"],

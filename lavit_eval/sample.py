@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from fractions import Fraction
+from typing import Any, Literal, Self
 
 MediumKind = Literal["image", "video"]
 RequestKind = Literal["answer", "choose", "caption", "generate_image", "generate_video", "reconstruct_video"]
@@ -19,6 +21,35 @@ EMPTY: Mapping[str, JSON] = {}
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a video: the pictures with start <= time < end, in seconds from the file's beginning.
+
+    Times are exact fractions, so that a frame number stands for one picture and no rounding decides about it.
+    """
+
+    start: Fraction
+    end: Fraction
+
+    def __post_init__(self) -> None:
+        """Refuse what holds no moment (ValueError)."""
+        if not 0 <= self.start < self.end:
+            raise ValueError(f"a segment begins at 0 or later and ends after its start, unlike {self}")
+
+    @classmethod
+    def seconds(cls, start: int | float, end: int | float) -> Self:
+        """Return the segment between two times; a decimal number means what is written (1.2 is 6/5)."""
+        return cls(Fraction(str(start)), Fraction(str(end)))
+
+    @classmethod
+    def frames(cls, first: int, end: int, fps: int) -> Self:
+        """Return the segment of the frames first <= number < end of a video of `fps` frames per second."""
+        return cls(Fraction(first, fps), Fraction(end, fps))
+
+    def __str__(self) -> str:
+        return f"{float(self.start):g}-{float(self.end):g} s"
+
+
+@dataclass(frozen=True, slots=True)
 class Medium:
     """One image or video that belongs to a sample."""
 
@@ -27,6 +58,15 @@ class Medium:
     """Where the file lies on this machine."""
     name: str
     """Its name within the benchmark (relative to the data folder, with "/"), the same on every machine."""
+    segment: Segment | None = None
+    """The part of a video that is shown; None shows all of it."""
+    rate: int | None = None
+    """Of a video that is a folder of pictures, named in their order: how many a second; None for a file."""
+
+    def __post_init__(self) -> None:
+        """Refuse a segment or rate of an image (ValueError)."""
+        if (self.segment is not None or self.rate is not None) and self.kind != "video":
+            raise ValueError(f"only a video has a segment or a rate, unlike {self.name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +86,8 @@ class Sample:
     """What only this benchmark's scorer needs."""
     targets: tuple[Medium, ...] = ()
     """Real media that a generated one is compared with; never shown to the model."""
+    stem: str = ""
+    """The question without its options, where `question` shows them; empty where it does not."""
     group: str = ""
     """What makes samples dependent in the place of a shared medium, e.g. one prompt that is asked several times."""
 
@@ -111,7 +153,7 @@ class Request:
     settings: Settings
     seeds: Seeds
     options: tuple[str, ...] = ()
-    """The candidates of a `choose` request."""
+    """The candidates of a `choose` request, 2 to 26 texts; each is ranked as a continuation of the prompt."""
     generation: Mapping[str, JSON] = field(default_factory=dict)
     """How an image or video is made: the task's own settings, uninterpreted."""
     output: str | None = None
@@ -124,6 +166,31 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Likelihoods:
+    """How likely a model finds each option of a `choose` request after the prompt, in the request's order."""
+
+    summed: tuple[float, ...]
+    """Sum of the natural logarithms of the option's token probabilities; at most 0."""
+    normalised: tuple[float, ...]
+    """The same per token: the sum divided by the number of tokens."""
+    tokens: tuple[int, ...]
+    """Tokens of each option, at least 1."""
+
+    @classmethod
+    def of(cls, summed: Sequence[float], tokens: Sequence[int]) -> Self:
+        """Return the record of some sums (raises ValueError unless all are numbers and have tokens)."""
+        if not all(map(math.isfinite, summed)) or not all(count > 0 for count in tokens):
+            raise ValueError(f"log-likelihoods {list(summed)} of {list(tokens)} tokens")
+        normalised = (total / count for total, count in zip(summed, tokens, strict=True))
+        return cls(tuple(summed), tuple(normalised), tuple(tokens))
+
+    @staticmethod
+    def best(values: Sequence[float]) -> int:
+        """Return the place of the greatest value, of equal ones the first."""
+        return max(range(len(values)), key=lambda place: (values[place], -place))
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """What came back: a text, or a file, or the reason why there is none."""
 
@@ -131,17 +198,21 @@ class Response:
     repeat: int
     outcome: Outcome
     text: str | None = None
+    """What was written; of a `choose` request the letter of the option with the greatest normalised likelihood."""
     medium: str | None = None
     """A generated file's path relative to the run's folder."""
     medium_digest: str | None = None
     error: str | None = None
     """One sentence, only where the outcome is not `answered`."""
     digests: Mapping[str, str | list[str]] = field(default_factory=dict)
-    """SHA-256 of what went in: `media`, `prompt_ids`, `keyframes`, `motion`, `visual_tokens`."""
+    """SHA-256 of what went in: `media`, `prompt_ids`, `keyframes`, `motion`, `visual_tokens`; of a segment `media` is
+    that of file and times, and `files` that of the file alone."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """`prompt_tokens`, `visual_tokens`, `motion_tokens`, `new_tokens`, `clips_found`, `clips_used`."""
     times: Mapping[str, float] = field(default_factory=dict)
     """Seconds per stage: `preprocess`, `encode`, `generate`; a batch's shared time is divided evenly."""
+    likelihoods: Likelihoods | None = None
+    """Of a `choose` request's options, where the model has such."""
 
     @property
     def key(self) -> tuple[str, int]:

@@ -12,12 +12,13 @@ from lavit_eval.errors import UsageError
 from lavit_eval.features.equipment import Equipment
 from lavit_eval.files import write_atomic
 from lavit_eval.journal import Entry, Key, responses_digest
+from lavit_eval.judgements import is_judged
 from lavit_eval.preparation import PreparedTask
 from lavit_eval.progress import Progress, Silence
 from lavit_eval.recipes import needs_features
 from lavit_eval.registry import find
 from lavit_eval.runs import Run
-from lavit_eval.sample import JSON, Response, Sample, Score
+from lavit_eval.sample import JSON, Likelihoods, Response, Sample, Score
 from lavit_eval.submissions import write_submission
 from lavit_eval.task import Task
 
@@ -36,6 +37,8 @@ class Scored:
     text: str
     """Empty where the answer is a file."""
     made: Made | None = None
+    likelihoods: Likelihoods | None = None
+    """Of the options, where they were ranked."""
 
 
 def score_task(
@@ -75,6 +78,7 @@ def score_task(
         "data": prepared.data,
         "benchmark": task.benchmark,
         "published_as": task.published_task,
+        "shows": sorted({medium.kind for sample in prepared.samples for medium in sample.media}),
         "n": len(keys),
         **outcomes,
         "coverage": coverage,
@@ -85,6 +89,19 @@ def score_task(
         "metrics": metrics,
         **({"submission": write_submission(prepared, entries, run)} if task.submission else {}),
     }
+
+
+def answered(prepared: PreparedTask, run: Run) -> list[Scored]:
+    """Return what the metrics of a task get, repeat after repeat (raises UsageError where responses are absent)."""
+    entries, repeats = run.entries(prepared.task.task), int(run.identity["repeats"])
+    keys = [(sample, repeat) for repeat in range(repeats) for sample in prepared.samples]
+    absent = sum((sample.id, repeat) not in entries for sample, repeat in keys)
+    if absent:
+        raise UsageError(
+            f"Run {run.id} has no response to {absent} requests of {prepared.task.task} yet; "
+            "continue it with the command that began it."
+        )
+    return _sorted_out(prepared.task, keys, entries, run)[0]
 
 
 def _sorted_out(
@@ -155,6 +172,8 @@ def _score(name: str, ground: _Ground, records: list[dict[str, JSON]]) -> Score:
     metric = find("metric", name)()
     if needs_features(metric):
         return _score_of_features(name, metric, ground, records)
+    if is_judged(metric):
+        return _score_of_judgements(name, metric, ground, records)
     why = ground.prepared.skipped_metrics.get(name)
     of_files = hasattr(metric, "measure_files")
     rows = [index for index, one in enumerate(ground.scored) if of_files or one.sample.references]
@@ -226,6 +245,23 @@ def _parts(metric: Any, measured: Measured) -> list[dict[str, JSON]] | None:
     return [{"part": count * whole - (count - 1) * one} for one in known] if math.isfinite(whole) else None
 
 
+def _score_of_judgements(name: str, metric: Any, ground: _Ground, records: list[dict[str, JSON]]) -> Score:
+    from lavit_eval.judged_scoring import judge_stored
+
+    samples, texts = [one.sample for one in ground.scored], [one.text for one in ground.scored]
+    found = judge_stored(name, metric, ground.prepared, samples, texts, ground.run)
+    if found.judged is None:
+        score = _without_value(name, metric, found.skipped or "no judgement succeeded")
+    else:
+        score = _of_samples(name, metric, found.judged.measured, found.judged.places, ground, records)
+        answered_share = len(samples) / ground.total
+        score = replace(score, coverage=answered_share * len(found.judged.places) / found.judged.wanted)
+    for place, note in found.notes.items():
+        records[place][name] = dict(note)
+    details = {**score.details, **found.details}
+    return replace(score, labels=found.labels, protocol=found.protocol, details=details)
+
+
 def _score_of_features(name: str, metric: Any, ground: _Ground, records: list[dict[str, JSON]]) -> Score:
     from lavit_eval.feature_scoring import Product, Tools, Workshop
     from lavit_eval.metrics.feature_metric import SetMeasured
@@ -256,9 +292,9 @@ def _score_of_features(name: str, metric: Any, ground: _Ground, records: list[di
 
 def _weights_before(ground: _Ground) -> dict[str, str]:
     """Return name -> digest of the weights that made the features which a run keeps, by its scores."""
-    run, task, found = ground.run, ground.prepared.task.task, {}
-    for document in [*run.scores_under(), *([run.scores()] if run.scores_path.is_file() else [])]:
-        for score in (document or {})["tasks"].get(task, {}).get("metrics", {}).values():
+    task, found = ground.prepared.task.task, {}
+    for document in ground.run.readable_scores():
+        for score in document["tasks"].get(task, {}).get("metrics", {}).values():
             found.update((score.get("recipe") or {}).get("weights", {}))
     return found
 
@@ -297,11 +333,16 @@ def _scored(sample: Sample, response: Response, run: Run) -> Scored:
     from lavit_eval.metrics.protocol import Made
 
     made = None if response.medium is None else Made(run.folder / response.medium, response)
-    return Scored(sample, response.repeat, response.text or "", made)
+    return Scored(sample, response.repeat, response.text or "", made, response.likelihoods)
 
 
 def _measured(metric: Any, scored: Sequence[Scored]) -> Measured:
     samples = [one.sample for one in scored]
+    if hasattr(metric, "measure_ranked"):
+        ranked: Measured = metric.measure_ranked(
+            samples, [one.text for one in scored], [one.likelihoods for one in scored]
+        )
+        return ranked
     if not hasattr(metric, "measure_files"):
         found: Measured = metric.measure(samples, [one.text for one in scored])
         return found

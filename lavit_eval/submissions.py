@@ -10,7 +10,7 @@ from typing import get_args
 from lavit_eval.errors import UsageError
 from lavit_eval.files import write_atomic, write_json
 from lavit_eval.journal import Entry, Key
-from lavit_eval.multiple_choice import lettered, strict_choice
+from lavit_eval.multiple_choice import LETTERS, lettered, strict_option
 from lavit_eval.preparation import PreparedTask
 from lavit_eval.runs import Run
 from lavit_eval.sample import JSON, Sample
@@ -62,8 +62,8 @@ def option_of(sample: Sample, text: str) -> int:
     options = sample.extra.get("choices")
     if not isinstance(options, list | tuple):
         raise UsageError(f"sample {sample.id} has no choices, which this submission is made of; mend the task")
-    found = strict_choice(text, [str(option) for option in options])
-    return UNDECIDED if found is None else found
+    found = strict_option(text, [str(option) for option in options])
+    return UNDECIDED if found is None else LETTERS.index(found)
 
 
 def listed(entry: Callable[[Sample, str], JSON]) -> Callable[[Pairs], Written]:

@@ -20,6 +20,7 @@ from pydantic import (
 from lavit_eval.digests import digest_json
 from lavit_eval.errors import UsageError, nearest
 from lavit_eval.generation_settings import GenerationSettings
+from lavit_eval.multiple_choice import LETTERS, letters_of
 from lavit_eval.sample import JSON, MAKING, RequestKind, Sample, Settings
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]*$")]
@@ -57,6 +58,21 @@ class Decoding(BaseModel):
         return Settings(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Settings)})
 
 
+class HubSource(BaseModel):
+    """Where the hub of `datasets` has a task's rows, for `--source hub`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ids: tuple[str, ...] = Field(min_length=1)
+    """Tried in this order, since data sets move; a folder of a downloaded copy may stand in for an id."""
+    split: str
+    config: str | None = None
+    images: str | None = None
+    """The configuration that holds the images, where they stand apart from the questions."""
+    revision: str | None = None
+    """A commit or tag; empty takes today's, whose commit is printed and recorded."""
+
+
 class Subset(BaseModel):
     """A fixed part of a benchmark, drawn alike from every category (see `lavit_eval.subset.chosen`)."""
 
@@ -86,11 +102,13 @@ class Task(BaseModel):
     """How many samples the official split has; another count stops the run."""
     subset: Subset | None = None
     """Which of the samples are taken; the score is then labelled as limited. Counts of the split stay checked."""
-    request: Literal["answer", "caption", "generate_image", "generate_video", "reconstruct_video"]
+    request: Literal["answer", "choose", "caption", "generate_image", "generate_video", "reconstruct_video"]
     prompt: str
     """What the model is asked; `{question}` stands for the sample's question, nothing else is replaced."""
     generation: Decoding | dict[str, bool | int | float | str] = Decoding()
     """How text is decoded, or how an image or video is made; the latter has no defaults, all stands in the file."""
+    ranked: Literal["texts", "letters"] = "texts"
+    """What a `choose` task ranks behind the prompt: options' texts, not shown before, or letters of shown ones."""
     options: dict[str, bool | int | str] = Field(default_factory=dict)
     """What the reader is told beside the split, e.g. which caption of a video is taken."""
     metrics: tuple[Name, ...] = Field(min_length=1)
@@ -106,6 +124,8 @@ class Task(BaseModel):
     """The form of the file for the server that scores the split; it is written beside the journal."""
     published_as: Name | None = None
     """The task whose published numbers belong beside this one; its own name where absent."""
+    hub: HubSource | None = None
+    """Where the rows stand on the hub; absent where it has none in a known form."""
 
     @field_validator("generation", mode="before")
     @classmethod
@@ -132,8 +152,10 @@ class Task(BaseModel):
             raise ValueError(f"submission {self.submission} is not for tasks that ask for {self.request}")
         if self.submission is not None and self.request in MAKING:
             raise ValueError("submission is for answers and captions only")
-        if self.request == "answer" and "{question}" not in self.prompt:
-            raise ValueError("the prompt of an answer task must contain {question}")
+        if self.request in ("answer", "choose") and "{question}" not in self.prompt:
+            raise ValueError(f"the prompt of a task of request {self.request} must contain {{question}}")
+        if self.ranked != "texts" and self.request != "choose":
+            raise ValueError("ranked is for tasks of request choose only")
         return self
 
     @property
@@ -158,7 +180,23 @@ class Task(BaseModel):
 
     def text(self, sample: Sample) -> str:
         """Return what the model is asked about a sample (plain replacement: braces in data are harmless)."""
-        return self.prompt.replace("{question}", sample.question)
+        hidden = self.request == "choose" and self.ranked == "texts"
+        return self.prompt.replace("{question}", (sample.stem or sample.question) if hidden else sample.question)
+
+    def candidates(self, sample: Sample) -> tuple[str, ...]:
+        """Return what is ranked behind the prompt; nothing unless this is a `choose` task.
+
+        Raises UsageError for a sample without options.
+        """
+        if self.request != "choose":
+            return ()
+        choices = sample.extra.get("choices")
+        if not isinstance(choices, list | tuple) or not 2 <= len(choices) <= len(LETTERS):
+            raise UsageError(
+                f"{self.task} asks to choose, but the sample {sample.id} has no options: the reader {self.benchmark} "
+                "is not of multiple choice; name another reader, or set request: answer."
+            )
+        return letters_of(choices) if self.ranked == "letters" else tuple(map(str, choices))
 
     def asking(self, versions: Mapping[str, int | str]) -> Mapping[str, JSON]:
         """Return all that can change a response: reader, split, prompt and decoding, with the reader's version.
@@ -168,13 +206,20 @@ class Task(BaseModel):
         fields = self.model_dump(mode="json", include={"task", "benchmark", "split", "request", "prompt", "generation"})
         if self.options:
             fields["options"] = {name: versions.get(f"file:{name}", given) for name, given in self.options.items()}
+        if self.request == "choose":
+            fields["ranked"] = self.ranked
         return {**fields, "reader_version": versions[f"benchmark:{self.benchmark}"]}
 
     def scoring(self, versions: Mapping[str, int | str]) -> Mapping[str, JSON]:
-        """Return all that can change the score of given responses: metrics, their versions, treatment of failures."""
+        """Return all that can change the score of given responses: metrics, their versions, treatment of failures.
+
+        Metrics without a version here are those of judges, which change no other score and carry their own protocol.
+        """
         recipes = {name: versions[f"recipe:{name}"] for name in sorted(self.metrics) if f"recipe:{name}" in versions}
         return {
-            "metrics": {name: versions[f"metric:{name}"] for name in sorted(self.metrics)},
+            "metrics": {
+                name: versions[f"metric:{name}"] for name in sorted(self.metrics) if f"metric:{name}" in versions
+            },
             "primary": self.primary,
             "failed_samples": self.failed_samples,
             **({"recipes": recipes} if recipes else {}),

@@ -6,12 +6,15 @@ import argparse
 import dataclasses
 import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from lavit_eval.engines.options import EngineOptions, parse_devices, parse_shard
-from lavit_eval.errors import UsageError
+from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.features.equipment import Equipment
+from lavit_eval.hub import HubCopy
+from lavit_eval.judge_flags import judge_asked_for
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.prospect import RunOptions
 from lavit_eval.registry import Catalogue, find
@@ -40,10 +43,11 @@ def runs_asked_for(options: argparse.Namespace, given: Sequence[str]) -> list[Ru
         raise UsageError(
             f"The suite {suite_name} runs several models; name one with --model to give it a label or arguments."
         )
+    data_root = options.data_root or Path(os.environ.get("LAVIT_EVAL_DATA", "data"))
     base = RunOptions(
         model="",
         tasks=tasks,
-        data_root=options.data_root or Path(os.environ.get("LAVIT_EVAL_DATA", "data")),
+        data_root=data_root,
         output=options.output_dir,
         seed=options.seed,
         repeats=options.repeats,
@@ -55,9 +59,14 @@ def runs_asked_for(options: argparse.Namespace, given: Sequence[str]) -> list[Ru
         allow_missing=options.allow_missing,
         engine=engine,
         equipment=equipment_of(options),
+        judge=judge_asked_for(options),
         command=tuple(given),
         **({"threads": options.threads} if options.threads else {}),
     )
+    if suite is not None and suite.data == "demo" and options.source == "hub":
+        raise UsageError("The demo suite makes its own data; leave out --source hub.")
+    if options.source == "hub":
+        base = dataclasses.replace(base, copies=copies_of(tasks, data_root))
     if suite is not None and suite.data == "demo":
         if options.data_root is not None:
             raise UsageError(
@@ -66,6 +75,18 @@ def runs_asked_for(options: argparse.Namespace, given: Sequence[str]) -> list[Ru
         base = _with_demo_data(base, suite.size, threads_given=options.threads is not None)
     wanted = [_one(base, model, options, several) for model in models]
     return [_within_capabilities(run) for run in wanted] if several else wanted
+
+
+def copies_of(tasks: Sequence[Task], data_root: Path) -> dict[str, HubCopy]:
+    """Return the tasks' data from the hub, and say which commits they are of (raises PreflightError)."""
+    from lavit_eval.hub import hub_copies
+
+    copies, problems = hub_copies(tasks, data_root)
+    if problems:
+        raise PreflightError(problems)
+    for name, copy in copies.items():
+        print(f"{name}: {copy}", file=sys.stderr)
+    return copies
 
 
 def _within_capabilities(options: RunOptions) -> RunOptions:
@@ -149,12 +170,8 @@ def engine_of(options: argparse.Namespace) -> EngineOptions:
     if options.ray_address is not None and not ray:
         raise UsageError("--ray-address belongs to --engine ray; give both or neither.")
     shard = parse_shard(options.shard) if options.shard is not None else None
-    if shard is not None and options.fresh:
-        raise UsageError("--fresh with --shard would begin a run per shard; give the shards a new --run-id instead.")
-    if shard is not None and options.retry_failed:
-        raise UsageError(
-            "--retry-failed asks what failed in the whole run; finish the shards, then give it without --shard."
-        )
+    if shard is not None:
+        _check_shard(options)
     return EngineOptions(
         engine=options.engine,
         workers=options.workers,
@@ -163,6 +180,17 @@ def engine_of(options: argparse.Namespace) -> EngineOptions:
         shard=shard,
         ray_address=options.ray_address,
     )
+
+
+def _check_shard(options: argparse.Namespace) -> None:
+    if options.fresh:
+        raise UsageError("--fresh with --shard would begin a run per shard; give the shards a new --run-id instead.")
+    if options.retry_failed:
+        raise UsageError(
+            "--retry-failed asks what failed in the whole run; finish the shards, then give it without --shard."
+        )
+    if options.judge_model is not None:
+        raise UsageError("A shard does not score; finish the shards, then `lavit-eval judge RUN --judge-model MODEL`.")
 
 
 def equipment_of(options: argparse.Namespace) -> Equipment:

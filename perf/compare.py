@@ -65,12 +65,16 @@ def write_run(folder: Path, metric: str, clusters: int, seed: int) -> None:
     score = {
         "value": value, "interval": None, "n": SAMPLES, "coverage": 1.0, "higher_is_better": True, "skipped": None,
         "unit": "percent" if metric == "exact_match" else "x100", "details": {}, "recipe": {}, "protocol": None,
+        "categories": {}, "repeats": [],
     }  # fmt: skip
-    scored = {"protocol": "p", "data": "d", "n": SAMPLES, "answered": SAMPLES, "primary": metric}
-    scored["metrics"] = {metric: score}
+    scored: dict[str, Any] = {"protocol": "p", "data": "d", "n": SAMPLES, "answered": SAMPLES, "primary": metric}
+    scored |= {"failed": 0, "skipped": 0, "failures": [], "labels": [], "metrics": {metric: score}}
     scores = {"schema": 1, "model": model, "seed": seed, "repeats": 1, "demo": False, "tasks": {"msrvtt_qa": scored}}
     (folder / "scores.json").write_text(json.dumps(scores))
-    identity = {"limit": None, "repeats": 1, "seed": seed, "visual_noise": "per-medium", "batch_size": 8}
+    identity = {
+        "limit": None, "repeats": 1, "seed": seed, "visual_noise": "per-medium", "batch_size": 8, "demo": False,
+        "model": {"name": "made", "digest": "m" * 64}, "tasks": {},
+    }  # fmt: skip
     manifest = {
         "schema": 1, "created": "2026-01-01T00:00:00+00:00", "identity": identity, "identity_digest": str(seed),
         "model": {"name": "made", "label": f"made {seed}", "identity": {}}, "plan": {}, "counts": {}, "data_root": ".",

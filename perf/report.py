@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from lavit_eval.compare_sides import side_of_run
 from lavit_eval.evaluate import evaluate
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.prospect import RunOptions
@@ -100,7 +101,7 @@ def main() -> None:
         tasks = write_questions(root)
         base, run = (make_run(root, tasks, answer) for answer in ("cat", "dog"))
         again = Again(Catalogue([tasks]))
-        for said, other in (("alone", None), ("against BASE", base)):
+        for said, other in (("alone", None), ("against BASE", side_of_run(base))):
             folder = (keep or root / "report") / ("alone" if other is None else "against")
             began = time.process_time()
             write_report(run, other, folder, ReportOptions(again, media="none"))

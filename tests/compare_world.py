@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lavit_eval.cli import main
+from lavit_eval.compare import CompareOptions, RunComparison, compare_runs
+from lavit_eval.compare_sides import open_side
 from lavit_eval.evaluate import evaluate
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.runs import Run
@@ -20,6 +23,29 @@ Wrong = Callable[[int, int], bool]
 def nothing(_video: int, _number: int) -> bool:
     """Answer everything rightly."""
     return False
+
+
+def one_wrong(_video: int, number: int) -> bool:
+    """Answer the first question of every video wrongly."""
+    return number == 0
+
+
+def compared(root: Path, base: str = "base", new: str = "new", **options: object) -> RunComparison:
+    """Compare two runs under `root`/out."""
+    sides = [open_side(Path(name), root / "out") for name in (base, new)]
+    return compare_runs(sides[0], sides[1], CompareOptions(**options))  # type: ignore[arg-type]
+
+
+def code(root: Path, *arguments: str, base: str = "base", new: str = "new") -> int:
+    """Return the exit code of `lavit-eval compare` on runs under `root`/out."""
+    return main(["compare", base, new, "--output-dir", str(root / "out"), *arguments])
+
+
+def edited(run: Path, file: str, old: str, new: str) -> None:
+    """Replace a text that stands in a file of a run's folder."""
+    text = (run / file).read_text()
+    assert old in text
+    (run / file).write_text(text.replace(old, new))
 
 
 def made_run(root: Path, run_id: str, wrong: Wrong = nothing, skip: str | None = None, **fields: Any) -> Run:

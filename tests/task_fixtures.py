@@ -19,6 +19,7 @@ from tests.benchmarks.caption_layouts import NOCAPS_IMAGES, nocaps_document
 from tests.benchmarks.choice_layouts import PERCEPTION, write_egoschema
 from tests.benchmarks.image_layouts import (
     MMBENCH_COLUMNS,
+    SEED_ROWS,
     mmbench_rows,
     write_pope,
     write_seed_bench,
@@ -112,6 +113,24 @@ def write_vizwiz_test(root: Path) -> None:
     write_vizwiz(root / "vizwiz", rows, split="test")
 
 
+def write_seed_videos(root: Path) -> None:
+    """Write a video of each of SEED-Bench's three sources, two of them with a segment (`root` is the data root)."""
+    asked = [
+        (10, "SSV2/videos", "94.webm", None),
+        (11, "EPIC-KITCHENS/3h91syskeag572hl6tvuovwv4d/videos/test", "P99/P99_01.MP4", [0.5, 4.5]),
+        (12, "BreakfastII_15fps_qvga_sync", "P9/cam01/P9_tea.avi", [3, 63]),
+    ]
+    rows = [
+        {**SEED_ROWS[1], "question_id": f"v{kind}", "question_type_id": kind, "data_id": name, "segment": segment}
+        for kind, _, name, segment in asked
+    ]
+    names = {"Action Recognition": 10, "Action Prediction": 11, "Procedure Understanding": 12}
+    write_seed_bench(root / "seed_bench", rows, names)
+    for _, folder, name, _ in asked:
+        place = root / folder / name
+        touch(place.parent, [place.name])
+
+
 OTHERS: Mapping[tuple[str, str], Writer] = {
     ("msrvtt", "test"): write_films,
     ("ucf101", "test"): write_classes,
@@ -123,6 +142,7 @@ OTHERS: Mapping[tuple[str, str], Writer] = {
     ("nocaps_val", "test"): write_nocaps_test,
     ("perception_test_mc", "test"): write_perception_test_test,
     ("pope", "test_llava"): lambda root: write_pope(root / "pope"),
+    ("seed_bench", "video"): write_seed_videos,
     ("seed_bench", "image"): lambda root: write_seed_bench(root / "seed_bench"),
     ("vizwiz_vqa", "test"): write_vizwiz_test,
     ("vqav2", "testdev"): lambda root: write_vqav2_testdev(root / "vqav2"),

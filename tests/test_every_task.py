@@ -29,7 +29,7 @@ NAMES = [
 ]
 WITH_METEOR = "coco_karpathy_test"
 """Its Java program takes seconds to start, so that one task has it."""
-REASONS = ("no Java", "the split has no public answers", "judge", "cannot be divided into 10 splits")
+REASONS = ("no Java", "no spaCy", "the split has no public answers", "judge", "cannot be divided into 10 splits")
 """Why a metric may have no value here."""
 REPEATS = {"mscoco_t2i_30k_best_of_4": 4}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 
 from lavit_eval.cli import main
 from lavit_eval.errors import UsageError
-from lavit_eval.history import Noise, Point, history, steps
+from lavit_eval.history import Noise, Point, history, render, steps
+from lavit_eval.registry import find
 from lavit_eval.runs import Run, all_runs, as_frame, sample_frame
 from tests.compare_world import QUESTIONS, VIDEOS, made_run
 
@@ -84,7 +86,68 @@ def test_runs_of_one_checkpoint_are_one_point_whose_spread_is_the_noise(tmp_path
 def test_over_commits_the_checkpoint_stays(tmp_path: Path) -> None:
     one = history(_world(tmp_path), "commit")[0]
     assert [(point.label, point.runs) for point in one.points] == [("0" * 8, ("r1", "r2")), ("2" * 8, ("r5",))]
-    assert one.left_out == ("r3", "r4")
+    assert one.follows is not None
+    assert one.follows.startswith("<b>one</b> @")
+    assert [absent.run for absent in one.left_out] == ["r3", "r4"]
+    assert re.match(r"another checkpoint: <b>two</b> @[0-9a-f]{8}$", one.left_out[0].why)
+
+
+def test_a_model_without_weights_is_no_checkpoint_though_it_ran_last(tmp_path: Path) -> None:
+    _world(tmp_path)
+    last = made_run(tmp_path, "floor", lambda *_: True)
+    manifest = json.loads((last.folder / "manifest.json").read_text())
+    assert manifest["model"]["prior"] is False
+    manifest["model"]["prior"] = True
+    (last.folder / "manifest.json").write_text(json.dumps(manifest))
+    for by in ("model", "commit"):
+        one = history(all_runs(tmp_path / "out"), by)[0]  # type: ignore[arg-type]
+        assert "r5" in {run for point in one.points for run in point.runs}
+        assert [absent.why for absent in one.left_out if absent.run == "floor"] == ["a model without weights: external"]
+    alone = history([run for run in all_runs(tmp_path / "out") if run.id == "floor"], "model")[0]
+    assert [point.runs for point in alone.points] == [("floor",)]
+
+
+def test_models_without_weights_say_so() -> None:
+    assert [
+        getattr(find("model", name), "prior", False) for name in ("constant", "most-common-answer", "external")
+    ] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_the_same_seed_with_other_numbers_counts_and_with_the_same_ones_does_not(tmp_path: Path) -> None:
+    for number, wrong in enumerate((4, 4, 6)):
+        run = made_run(tmp_path, f"r{number}", lambda video, _, wrong=wrong: video <= wrong)
+        manifest = json.loads((run.folder / "manifest.json").read_text())
+        manifest["created"] = (START + timedelta(days=number)).isoformat()
+        manifest["model"]["identity_by_kind"] = {"answer": {"checkpoint": "one"}}
+        (run.folder / "manifest.json").write_text(json.dumps(manifest))
+    point = history(all_runs(tmp_path / "out"), "model")[0].points[0]
+    assert point.when == START
+    assert point.values == pytest.approx((100 * 8 / 12, 100 * 6 / 12))
+
+
+def test_equal_values_are_a_weak_ground_for_steps_and_that_is_said(tmp_path: Path) -> None:
+    for number, (run_id, checkpoint, seed) in enumerate((("r1", "one", 1), ("r2", "one", 2), ("r3", "two", 1))):
+        run = made_run(tmp_path, run_id, lambda video, _, c=checkpoint: c == "two" and video == 1, seed=seed)
+        manifest = json.loads((run.folder / "manifest.json").read_text())
+        manifest["created"] = (START + timedelta(days=number)).isoformat()
+        manifest["model"]["identity_by_kind"] = {"answer": {"checkpoint": checkpoint}}
+        (run.folder / "manifest.json").write_text(json.dumps(manifest))
+    text = render(history(all_runs(tmp_path / "out"), "model"))
+    assert "STEP -8.3333 worse (no spread to weigh it by)" in text
+    assert "no spread was seen, so every change is called a step, which so few values hardly bear" in text
+
+
+def test_with_one_value_per_point_the_text_says_that_no_step_is_looked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_run(tmp_path, "r")
+    assert main(["history", "--output-dir", str(tmp_path / "out"), "--json", str(tmp_path / "h.json")]) == 0
+    assert "NO STEP IS LOOKED FOR: each point has one value" in capsys.readouterr().out
+    assert "NO STEP" in json.loads((tmp_path / "h.json").read_text())["series"][0]["said"]
 
 
 def test_another_protocol_is_no_history(tmp_path: Path) -> None:
@@ -93,7 +156,9 @@ def test_another_protocol_is_no_history(tmp_path: Path) -> None:
     made_run(tmp_path, "new")
     one = history(all_runs(tmp_path / "out"), "model")[0]
     assert [point.runs for point in one.points] == [("new",)]
-    assert one.left_out == ("old", "partial")
+    assert [absent.run for absent in one.left_out] == ["old", "partial"]
+    assert one.left_out[0].why.startswith("another protocol: ")
+    assert one.left_out[1].why == "partial: 47 scored, 97.9 %"
 
 
 def test_the_command_writes_charts_that_hold_no_foreign_markup(
@@ -142,8 +207,9 @@ def test_no_finished_run_is_a_sentence(tmp_path: Path) -> None:
 def test_runs_are_read_back_as_frames(tmp_path: Path) -> None:
     run = made_run(tmp_path, "r", lambda video, _: video == 1, repeats=2)
     frame = as_frame([run])
-    assert len(frame) == 1
-    row = frame.iloc[0]
+    # One row per metric; those of a judge have no value here.
+    assert sorted(frame["metric"]) == sorted(run.manifest["tasks"]["made_qa"]["fields"]["metrics"])
+    (row,) = (one for _, one in frame.iterrows() if one["primary"])
     assert (row["run"], row["task"], row["metric"], row["primary"]) == ("r", "made_qa", "exact_match", True)
     assert row["value"] == pytest.approx(100 * 11 / 12)
     assert row["repeats"] == pytest.approx([100 * 11 / 12] * 2)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lavit_eval.errors import UsageError
 from lavit_eval.journal import Entry, JournalWriter, latest, read_journal, responses_digest
-from lavit_eval.sample import Response
+from lavit_eval.sample import Likelihoods, Response
 
 
 def _batch(number: int, size: int = 3, text: str = "a\nb\u2028c") -> list[Response]:
@@ -40,6 +40,28 @@ def test_lines_come_back_as_they_were_written(tmp_path: Path) -> None:
         written = writer.append(4, 7, [response])
     assert read_journal(path).entries == tuple(written)
     assert written == [Entry(4, 7, 1, response)]
+
+
+def test_likelihoods_come_back_to_the_last_bit(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    likelihoods = Likelihoods.of([-1.1, -0.1 - 0.2, -1e-17], [3, 1, 7])
+    with JournalWriter(path) as writer:
+        written = writer.append(1, 0, [Response("q", 0, "answered", text="C", likelihoods=likelihoods)])
+    stored = json.loads(path.read_text())["likelihoods"]
+    assert stored == {
+        "summed": [-1.1, -0.30000000000000004, -1e-17],
+        "normalised": [-1.1 / 3, -0.30000000000000004, -1e-17 / 7],
+        "tokens": [3, 1, 7],
+    }
+    assert read_journal(path).entries == tuple(written)
+    assert read_journal(path).entries[0].response.likelihoods == likelihoods
+
+
+def test_a_line_of_an_earlier_version_is_read() -> None:
+    line = '{"schema":1,"sample_id":"q","repeat":0,"outcome":"answered","text":"B","attempt":1,"batch":0,"of":1}'
+    response = Entry.parse(line).response
+    assert (response.text, response.likelihoods) == ("B", None)
+    assert "likelihoods" not in json.loads(Entry(1, 0, 1, response).line())
 
 
 @settings(deadline=None)

@@ -245,6 +245,12 @@ def test_the_module_loads_without_rich() -> None:
     assert found.stdout.strip() == "[]"
 
 
+def test_runs_of_one_model_and_seed_are_told_apart_by_their_ids_and_equal_ones_stand_once() -> None:
+    made = [document("m", {"msvd_qa": value}) | {"run": run} for value, run in ((10.0, "a"), (20.0, "b"), (20.0, "c"))]
+    assert [row.model for row in rows(made)] == ["m, run b", "m, run a"]
+    assert [row.model for row in rows(made[1:])] == ["m"]
+
+
 def test_categories_with_their_intervals_stand_in_the_json_only(tmp_path: Path) -> None:
     made = document("m", {"gqa": 50.0})
     parts = {"semantic": {"rel": {"value": 40.0, "n": 5, "low": 10.0, "high": 70.0}}}

@@ -122,5 +122,25 @@ def test_the_command_writes_every_form(tmp_path: Path, capsys: pytest.CaptureFix
     assert card[0]["results"][0]["task"]["type"] == "visual-question-answering"
     assert main([*run, "--model-args", "answer=no", "--data-root", str(tmp_path / "data"), *out]) == 0
     capsys.readouterr()
-    assert main(["leaderboard", "--lmms-eval", str(files["lmms-eval"]), *out]) == 2
-    assert "of one run, not of 2" in capsys.readouterr().err
+    fresh = {name: tmp_path / "fresh" / name for name in files}
+    refused = [word for name, path in fresh.items() for word in (f"--{name}", str(path))]
+    assert main(["leaderboard", *refused, "--task-dir", str(tmp_path / "tasks"), *out]) == 2
+    captured = capsys.readouterr()
+    assert "of one run, not of 2" in captured.err
+    assert captured.out == ""
+    assert not (tmp_path / "fresh").exists(), "one refusal writes none of them"
+    same = ["--latex", str(tmp_path / "one"), "--html", str(tmp_path / "one")]
+    assert main(["leaderboard", *same, *out]) == 2
+    assert "into the same file" in capsys.readouterr().err
+
+
+def test_latex_says_the_protocol_where_one_task_has_several() -> None:
+    documents = [document("m", {"msvd_qa": 60.0}), document("m", {"msvd_qa": 50.0})]
+    assert "protocol" not in render_latex(table(*documents[:1]))
+    documents[1]["tasks"]["msvd_qa"]["protocol"] = "0badc0de" * 8
+    text = render_latex(table(*documents))
+    assert "msvd\\_qa exact\\_match $\\uparrow$, protocol 0badc0de &" in text
+    assert "msvd\\_qa exact\\_match $\\uparrow$, protocol 1a2b3c4d &" in text
+    documents[1]["tasks"]["msvd_qa"] |= {"protocol": "1a2b3c4d" * 8, "data": "feedbeef" * 8}
+    assert "data feedbeef" in render_latex(table(*documents))
+    assert "data feedbeef" in render_html(table(*documents))

@@ -29,6 +29,7 @@ def test_the_wheel_holds_tasks_and_published_numbers(wheel: Path) -> None:
             if path.is_file():
                 assert f"lavit_eval/shipped/{path.relative_to(PROJECT).as_posix()}" in names
     assert "lavit_eval/py.typed" in names
+    assert "lavit_eval/judges/prompts/video_qa.yaml" in names
     assert not [name for name in names if name.startswith(("tests/", "perf/", "training/"))]
 
 
@@ -59,6 +60,7 @@ def test_the_wheel_works_installed_elsewhere(wheel: Path, tmp_path: Path) -> Non
     assert str(site) in done.stdout.splitlines()[0]
     assert done.stdout.splitlines()[1] == "True"
     assert "msvd_qa_reference" in done.stdout
+    assert "derived from MSVD" in done.stdout, "the cards are not in the wheel"
 
 
 def test_the_lock_names_no_registry() -> None:

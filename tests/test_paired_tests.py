@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lavit_eval.metrics.bleu import corpus_bleu
 from lavit_eval.metrics.protocol import Floats
 from lavit_eval.paired_samples import least_step, paired, per_cluster, samples_of, scale_in, without_rounding
-from lavit_eval.paired_tests import clusters_needed, holm, of_sets, resampled, sign_flip
+from lavit_eval.paired_tests import FLIPS, clusters_needed, holm, of_sets, resampled, sign_flip, unable
 
 DROPS = st.lists(st.integers(-6, 6), min_size=2, max_size=9)
 
@@ -223,3 +223,55 @@ def test_what_no_table_shows_is_no_difference() -> None:
 def test_samples_may_come_in_percent_themselves(scores: list[float], value: float, scale: float) -> None:
     found = samples_of([record(str(place), score) for place, score in enumerate(scores)], "m")
     assert scale_in(found, {"unit": "percent", "value": value}) == scale
+
+
+@pytest.mark.parametrize(
+    ("clusters", "families"),
+    [
+        ([4], [1]),  # 1/16 is not below 0.05
+        ([5], [0]),
+        ([5, 5], [2, 2]),  # 1/32 over two tests is not, and neither goes before the other
+        ([12, 12, 5], [0, 0, 3]),
+        ([12] * 8 + [4, 4], [0] * 8 + [10, 10]),
+        ([8] * 10, [0] * 10),
+        ([], []),
+    ],
+)
+def test_tests_that_could_find_nothing_are_known_by_their_clusters(clusters: list[int], families: list[int]) -> None:
+    assert unable([0.5**count for count in clusters], [0.05] * len(clusters)) == families
+    backwards = unable([0.5**count for count in clusters[::-1]], [0.05] * len(clusters))
+    assert backwards[::-1] == families
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    clusters=st.lists(st.integers(1, 14), min_size=1, max_size=8),
+    levels=st.lists(st.sampled_from([0.01, 0.05, 0.1]), min_size=8, max_size=8),
+)
+def test_every_test_that_is_kept_could_be_significant_alone(clusters: list[int], levels: list[float]) -> None:
+    least, asked = [0.5**count for count in clusters], levels[: len(clusters)]
+    families = unable(least, asked)
+    kept = [place for place, family in enumerate(families) if not family]
+    for place in kept:
+        # All its clusters fell, the others show nothing.
+        values = [least[other] if other == place else 1.0 for other in kept]
+        assert holm(values)[kept.index(place)] < asked[place]
+    for place, family in enumerate(families):
+        assert not family or family * least[place] >= asked[place]
+
+
+def test_the_least_p_is_that_of_clusters_which_all_fall() -> None:
+    few, many = (sign_flip(np.ones(count), count, 100.0, 1.0) for count in (6, 40))
+    assert few.p == few.smallest == 1 / 64
+    assert not few.drawn
+    assert many.p == many.smallest == 1 / (FLIPS + 1)
+    assert many.drawn
+    same = sign_flip(np.zeros(6), 6, 100.0, 1.0)
+    assert same.smallest == 1 / 64
+
+
+def test_as_many_clusters_are_needed_as_bring_p_below_the_level() -> None:
+    for level in (0.05, 0.0625, 0.01, 0.5):
+        needed = clusters_needed(level)
+        assert 0.5**needed < level
+        assert needed == 1 or 0.5 ** (needed - 1) >= level

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lavit_eval.plan import TaskPlan, VisualNoise, plan_task
+from lavit_eval.plan import BatchSizes, TaskPlan, VisualNoise, plan_task
 from lavit_eval.registry import Catalogue
 from lavit_eval.sample import Medium, Sample, Seeds
 
@@ -16,7 +16,9 @@ def _plan(
     repeats: int = 1, seed: int = 42, size: int = 4, noise: VisualNoise = "per-medium", samples: int = 6
 ) -> TaskPlan:
     task = Catalogue().task("msvd_qa")
-    return plan_task(task, _samples(samples), seed=seed, repeats=repeats, batch_size=size, visual_noise=noise)
+    return plan_task(
+        task, _samples(samples), seed=seed, repeats=repeats, sizes=BatchSizes.even(size), visual_noise=noise
+    )
 
 
 def test_questions_on_one_medium_and_repeat_follow_each_other() -> None:

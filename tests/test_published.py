@@ -67,6 +67,21 @@ def test_the_same_metric_is_comparable() -> None:
     assert str(found) == "73.2"
 
 
+@pytest.mark.parametrize(
+    ("task", "metric", "said"),
+    [
+        ("msvd_qa", "judge_accuracy", "73.2 (GPT-3.5 judge): not comparable (another judge)"),
+        ("msvd_qa", "judge_score", "3.9 (GPT-3.5 judge): not comparable (another judge)"),
+        ("mmvet", "mmvet_score", "33.2 (GPT-4 score): not comparable (another judge)"),
+    ],
+)
+def test_the_papers_judge_stands_beside_ours_and_is_another(task: str, metric: str, said: str) -> None:
+    found = beside(task, metric, primary=False)
+    assert found is not None and str(found) == said and not found.comparable
+    assert found.remark == f"not comparable: {found.qualifier}"
+    assert beside("msvd_qa", "judge_score_untruncated", primary=False) is None
+
+
 def test_a_judged_accuracy_is_never_set_against_exact_match() -> None:
     found = beside("msvd_qa", "exact_match", primary=True)
     assert found is not None

@@ -68,7 +68,13 @@ def test_task_names_are_the_benchmarks_own() -> None:
         "_image",
         "_test",
         "_testdev",
+        "_judged",
         "_full",
+        "_video_ranked",
+        "_ranked_letters",
+        "_ranked",
+        "_video",
+        "_lavit",
     )
     names = {
         name

@@ -110,6 +110,14 @@ def test_another_metric_or_split_is_not_compared() -> None:
     assert found.why == "measured exact_match, not accuracy % (GPT-3.5 judge)"
 
 
+def test_our_judge_is_shown_beside_the_published_one_and_is_another() -> None:
+    judged = [one for one in claims("msvd_qa", SUITES) if one.metric == "judge_accuracy_gpt35" and one.target == "main"]
+    score = {"value": 70.0, "interval": [68.0, 72.0], "n": 100, "details": {"judge": {"model": "made-judge"}}}
+    (found,) = reproduce(judged, [document({"exact_match": {}, "judge_accuracy": score}, task="msvd_qa")])
+    assert (found.verdict, found.value, found.interval, found.n) == ("not comparable", 70.0, (68.0, 72.0), 100)
+    assert found.why.startswith("judged by made-judge; of the published accuracy % (GPT-3.5 judge)")
+
+
 def test_what_was_not_run_or_has_no_value_says_so() -> None:
     aimed = claims("ucf101_t2v", SUITES)
     assert {one.verdict for one in reproduce(aimed, [document({"fvd": {}})])} == {"not run"}
@@ -188,3 +196,40 @@ def test_every_suite_can_be_named() -> None:
     catalogue = Catalogue()
     suites = {name: catalogue.suite(name).tasks for name in catalogue.suite_files}
     assert {one.task for one in claims("generation", suites)} == {"msrvtt_t2v", "ucf101_t2v", "long_video"}
+
+
+def test_runs_of_one_label_are_told_apart_and_each_says_how_far_it_moves() -> None:
+    aimed = [one for one in claims("msrvtt_t2v", SUITES) if one.metric == "fvd" and one.target == "main"]
+    documents = []
+    for number, run in enumerate(("first", "second")):
+        own = document({"fvd": {"value": 200.0 + number, "interval": [180.0, 220.0]}})
+        other = document({"fvd": {"value": 300.0 + number}}, labels=["protocol other"])
+        documents += [one | {"run": run, "seed": number} for one in (own, other)]
+    found = reproduce(aimed, documents)
+    assert [one.model for one in found] == ["m, run first", "m, run second"]
+    assert [one["run"] for one in as_json(found)["findings"]] == ["first", "second"]
+    text = render_markdown(found)
+    assert "m, run first |" in text
+    assert "m, run second |" in text
+    assert "Moves: m, run first: 200 to 300" in text
+    assert "Moves: m, run second: 201 to 301" in text
+    (alone,) = reproduce(aimed, documents[:1])
+    assert alone.model == "m"
+
+
+def test_a_title_keeps_its_capitals() -> None:
+    text = render_markdown(reproduce(claims(None, SUITES), []))
+    assert "with SVD initialisation" in text
+    assert "## The paper's main rows" in text
+
+
+@pytest.mark.parametrize("command", ["reproduce", "leaderboard"])
+def test_an_internal_error_shows_its_traceback_with_debug(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: Path) -> None:
+        raise ZeroDivisionError("made")
+
+    monkeypatch.setattr("lavit_eval.running.all_runs", broken)
+    assert main([command, "--debug", "--output-dir", str(tmp_path)]) == 5
+    assert "Traceback" in capsys.readouterr().err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lavit_eval.sample import Medium, Sample
+from lavit_eval.sample import Medium, Sample, Segment
 
 PICTURE = Medium("image", "/data/p.jpg", "p.jpg")
 
@@ -21,3 +21,15 @@ def test_the_cluster_is_the_group_else_the_medium_else_the_sample(
 
 def test_a_target_makes_no_cluster() -> None:
     assert Sample("7", (), "", (), targets=(PICTURE,)).cluster == "7"
+
+
+def test_segments_of_a_video_are_dependent_and_other_media() -> None:
+    parts = [Medium("video", "/data/v.mp4", "v.mp4", Segment.seconds(0, end)) for end in (1, 2)]
+    assert parts[0] != parts[1]
+    assert len({Sample("7", (part,), "", ()).cluster for part in parts}) == 1
+
+
+def test_only_videos_have_segments_and_rates() -> None:
+    for fields in ({"segment": Segment.seconds(0, 1)}, {"rate": 3}):
+        with pytest.raises(ValueError, match=r"only a video has a segment or a rate, unlike p\.jpg"):
+            Medium("image", "/data/p.jpg", "p.jpg", **fields)  # type: ignore[arg-type]

@@ -139,6 +139,6 @@ def test_a_selfcheck_names_media_that_cannot_be_used(tmp_path: Path, capsys: pyt
 
 
 def test_a_task_without_real_media_has_nothing_to_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_benchmark(tmp_path / "data", COUNT)
+    write_benchmark(tmp_path / "data", 8)
     assert main(["selfcheck", "video_reconstruction_demo", "--data-root", str(tmp_path / "data")]) == 2
     assert "no metric that can be checked" in capsys.readouterr().err

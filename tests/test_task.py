@@ -125,3 +125,27 @@ def test_an_unknown_parent_is_named(tmp_path: Path) -> None:
     path.write_text("task: made\nextends: msvd_qq\n")
     with pytest.raises(UsageError, match=r"made\.yaml:2: extends unknown task 'msvd_qq'\. Did you mean msvd_qa"):
         load_task(path, Catalogue().task_files)
+
+
+CHOOSE = GOOD.replace("request: answer", "request: choose")
+ASKED = Sample("1", (), "Which?\nA. x\nB. y", ("A",), extra={"choices": ["x", "y"]}, stem="Which?")
+
+
+def test_what_is_ranked_is_shown_or_is_not(tmp_path: Path) -> None:
+    texts = _load(tmp_path, CHOOSE)
+    assert (texts.text(ASKED), texts.candidates(ASKED)) == ("Which?", ("x", "y"))
+    letters = _load(tmp_path, CHOOSE + "ranked: letters\n")
+    assert (letters.text(ASKED), letters.candidates(ASKED)) == (ASKED.question, ("A", "B"))
+    assert texts.protocol(VERSIONS) != letters.protocol(VERSIONS)
+    answer = _load(tmp_path, GOOD)
+    assert (answer.text(ASKED), answer.candidates(ASKED)) == (ASKED.question, ())
+    assert "ranked" not in answer.asking(VERSIONS), "the fingerprints of other tasks stay what they were"
+
+
+def test_only_multiple_choice_is_ranked(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="ranked is for tasks of request choose only"):
+        _load(tmp_path, GOOD + "ranked: letters\n")
+    with pytest.raises(UsageError, match=r"request choose must contain \{question\}"):
+        _load(tmp_path, CHOOSE.replace('"{question}"', '"Say it."'))
+    with pytest.raises(UsageError, match="the sample 2 has no options: the reader msvd_qa is not of multiple choice"):
+        _load(tmp_path, CHOOSE).candidates(Sample("2", (), "?", ("A",)))

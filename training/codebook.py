@@ -74,7 +74,7 @@ class CodebookTrainer(nn.Module):
         if len(dead):
             # A code is reborn where vectors lie farthest from what stands for them.
             distance = (unit - self.quantiser.lookup(codes)).pow(2).sum(-1) + 1e-6
-            chosen = torch.multinomial(distance, min(len(dead), len(unit)), generator=generator)
+            chosen = torch.multinomial(distance.cpu(), min(len(dead), len(unit)), generator=generator)
             dead = dead[: len(chosen)]
             self.sums[dead], self.counts[dead] = unit[chosen], 1.0
         self.quantiser.embedding.weight.copy_(F.normalize(self.sums / self.counts[:, None].clamp(min=1e-6), dim=-1))

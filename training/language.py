@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lavit_eval.demo.events import ASKED, plot_of
-from lavit_eval.demo.language import MOTION_KINDS
+from lavit_eval.demo.language import MOTION_KINDS, captions
 from lavit_eval.demo.world import COLORS, KINDS
 from lavit_eval.files import write_atomic
 from lavit_eval.models.video_lavit.tiny_tokenizer import train_tokenizer
@@ -22,25 +22,42 @@ from training.checkpoints import write_checkpoint
 from training.codebook import usage
 from training.footage import Footage
 from training.motion import turned
-from training.packing import Example, loss_and_hits, pack
+from training.packing import Example, Told, loss_and_hits, pack
 from training.recipe import SIZES
 from training.steps import generator
 from training.understanding import Training
 from training.visual import Drawn, PatchReader, Pictures
-from training.words import APPEARANCE, ON_PICTURES, ask_appearance, ask_motion, describe, on_picture, tokenizer_text
+from training.words import (
+    APPEARANCE,
+    ON_PICTURES,
+    ask_appearance,
+    ask_motion,
+    describe,
+    list_shapes,
+    on_picture,
+    tokenizer_text,
+)
 
+NAMED = (KINDS, tuple(COLORS), ("left", "right"), ("small", "large"))
+"""What a patch of a shape shows, by words that are single pieces."""
 TURNS = ((False, False), (True, True))
 """In which forms the language model meets each film's motion: as it is, and turned by half a circle."""
 OWN = 0.3
 """How often the motion is that of the keyframe's own film: elsewhere the keyframe tells nothing of it, as it should."""
-WITHOUT_MOTION = 0.15
-"""How often a film's motion is hidden; then only what the keyframe shows is asked."""
-IMAGES = 0.3
+WITHOUT_MOTION = 0.35
+"""How often a film's motion is hidden; then only what the keyframe shows is asked, half as much again."""
+LISTS = 2
+"""How often each film's shapes are to be listed, an image's once."""
+IMAGES = 0.25
 """Share of images."""
 CAPTIONS = 0.5
 """How often an image is also described."""
 BRIGHTNESS = 0.3
 """Spread of all else that the language model sees at first, about that of its embeddings."""
+TOLD = 0.12
+"""How often codes are to be written after a caption, instead of answers after codes."""
+UNTOLD = 0.15
+"""How often the caption is left out there."""
 TOGETHER = 64
 """Pictures that are encoded at once."""
 
@@ -63,6 +80,14 @@ class Scenery:
             list(torch.split(held[f"features.{draw}"], held[f"counts.{draw}"].tolist())) for draw in range(draws)
         ]
         self.codes = [held[f"codes.{turn}"] for turn in range(len(TURNS))]
+        self.visual = list(torch.split(held["visual"], held["counts.0"].tolist()))
+        """Visual codes of every picture as it is."""
+
+    def draw(self, count: int, generator: torch.Generator) -> Example | Told:
+        """Return a film or an image with so many questions, or a caption with the codes of what it tells of."""
+        if _chance(TOLD, generator):
+            return self.draw_told(generator)
+        return self.draw_image(count, generator) if _chance(IMAGES, generator) else self.draw_film(count, generator)
 
     def draw_film(self, count: int, generator: torch.Generator) -> Example:
         """Return a keyframe with a motion, and questions on both."""
@@ -71,9 +96,11 @@ class Scenery:
             still = film
         scene, mirrored = self.stills[still], draw % 2 == 1
         hidden = _chance(WITHOUT_MOTION, generator)
-        asked = []
+        asked = [list_shapes(scene, mirrored, generator) for _ in range(LISTS)]
         if not hidden:
-            asked = ask_motion(self.footage.films[film], scene.main.kind, TURNS[turn], generator)
+            asked += ask_motion(self.footage.films[film], scene.main.kind, TURNS[turn], generator)
+        else:
+            count += count // 2
         while len(asked) < count:
             kind = APPEARANCE[_draws(generator, len(APPEARANCE))[0]]
             asked.append(ask_appearance(scene, kind, mirrored, generator))
@@ -84,18 +111,33 @@ class Scenery:
         """Return an image with questions and perhaps a description."""
         row, draw = _draws(generator, len(self.images), len(self.features))
         scene, mirrored = self.images[row], draw % 2 == 1
-        asked = [describe(scene, mirrored)] if _chance(CAPTIONS, generator) else []
+        asked = [list_shapes(scene, mirrored, generator)]
+        asked += [describe(scene, mirrored)] if _chance(CAPTIONS, generator) else []
         while len(asked) < count:
             kind = ON_PICTURES[_draws(generator, len(ON_PICTURES))[0]]
             asked.append(on_picture(ask_appearance(scene, kind, mirrored, generator)))
         return Example(self.features[draw][self.image_rows[row]], None, tuple(asked[:count]), "image")
+
+    def draw_told(self, generator: torch.Generator) -> Told:
+        """Return a caption of a film or of an image with its codes."""
+        if _chance(IMAGES, generator):
+            row = _draws(generator, len(self.images))[0]
+            scene, place, motion = self.images[row], self.image_rows[row], None
+        else:
+            row = _draws(generator, len(self.codes[0]))[0]
+            scene, place, motion = self.footage.films[row], self.still_rows[row], self.codes[0][row]
+        said = captions(scene)
+        text = "" if _chance(UNTOLD, generator) else said[_draws(generator, len(said))[0]]
+        return Told(text, self.visual[place], motion)
 
 
 def _see_all(model: UnderstandingModel, footage: Footage, draws: int, seed: int) -> dict[str, Tensor]:
     """Return the kept features of every picture under each draw, with their numbers, and the codes of each turn."""
     frames, tokenizer, found = Pictures(footage), model.model.motion_tokenizer, dict[str, Tensor]()
     for draw in range(draws):
-        features = _see(model, frames, draw, seed)
+        features, codes = _see(model, frames, draw, seed)
+        if draw == 0:
+            found["visual"] = codes
         found[f"features.{draw}"] = torch.cat(features)
         found[f"counts.{draw}"] = torch.tensor([len(each) for each in features])
     with torch.no_grad():
@@ -104,9 +146,13 @@ def _see_all(model: UnderstandingModel, footage: Footage, draws: int, seed: int)
     return found
 
 
-def _see(model: UnderstandingModel, frames: Pictures, draw: int, seed: int) -> list[Tensor]:
-    """Return what is kept of every picture under one draw, `[kept, width]` each; odd draws are of mirrored pictures."""
-    tokenizer, found = model.model.visual_tokenizer, list[Tensor]()
+def _see(model: UnderstandingModel, frames: Pictures, draw: int, seed: int) -> tuple[list[Tensor], Tensor]:
+    """Return what is kept of every picture under one draw, and its codes; odd draws are of mirrored pictures.
+
+    Returns:
+        `[kept, width]` for each picture; int64 `[kept by all]`.
+    """
+    tokenizer, found, codes = model.model.visual_tokenizer, list[Tensor](), list[Tensor]()
     noise = torch.Generator().manual_seed(seed * 1000 + draw)
     with torch.no_grad():
         for start in range(0, len(frames.frames), TOGETHER):
@@ -114,7 +160,8 @@ def _see(model: UnderstandingModel, frames: Pictures, draw: int, seed: int) -> l
             pixels = frames.pixels(Drawn(rows, torch.tensor([draw % 2 == 1])))
             encoded = tokenizer.encode(pixels, gumbel_noise((len(rows), tokenizer.config.patches, 2), noise))
             found += torch.split(encoded.kept(), encoded.counts)
-    return found
+            codes.append(tokenizer.quantize(tokenizer.encode_task_layer(encoded.kept())))
+    return found, torch.cat(codes)
 
 
 def _draws(generator: torch.Generator, *below: int) -> list[int]:
@@ -140,22 +187,29 @@ class LanguageStage(nn.Module):
 
     @torch.no_grad()
     def begin(self, features: Tensor, reader: PatchReader, words: Sequence[Sequence[int]], seed: int) -> None:
-        """Let the projection begin with the words of a patch's kind and colour, and all else beside.
+        """Let the projection begin with the words of a patch's kind, colour, side and size, and all else beside.
 
         Queries and keys begin alike (`understanding.new_model`), so that a word in a question can find the patches that
         show what it names.
 
         Args:
             features: Of kept patches, `[n, width]`.
-            reader: What reads kind and colour off such features.
-            words: Ids of the kinds and of the colours, in the reader's order.
+            reader: What reads all that off such features.
+            words: Ids of the words of NAMED, in its order.
             seed: Of the directions in which all else begins.
         """
         mean = features.mean(0)
         turn = torch.randn(self.vit_proj.weight.shape, generator=generator(seed, "projection", 0))
         weight = BRIGHTNESS * turn / features.shape[1] ** 0.5
-        for head, ids in zip((reader.kind, reader.color), words, strict=True):
-            read = (head.weight * reader.norm.weight)[1:]
+        across, size = reader.where.weight[:1], reader.place.weight[:1]
+        reads = (
+            reader.kind.weight[1:],
+            reader.color.weight[1:],
+            torch.cat([-across, across]),
+            torch.cat([-size, size]),
+        )
+        for read, ids in zip(reads, words, strict=True):
+            read = read * reader.norm.weight
             read = read - read.mean(0)
             scale = ((features - mean) @ read.T).amax(-1).mean()
             weight = weight + self.embed.weight[list(ids)].T @ read / scale
@@ -174,6 +228,7 @@ def train_language(training: Training) -> None:
     state = out / "state"
     scenery = Scenery(model, training.footage, recipe.draws, recipe.seed, state / "scenery.safetensors")
     held_out = Scenery(model, training.dev, 1, recipe.seed, state / "dev scenery.safetensors")
+    log.write("visual codes", **usage(torch.cat(scenery.visual), SIZES.visual.n_code))
     log.write("motion codes", **usage(torch.cat(scenery.codes), SIZES.motion.n_code))
     kept = [len(features) for features in scenery.features[0]]
     log.write("scenery", kept=round(sum(kept) / len(kept), 1), fewest=min(kept), most=max(kept))
@@ -182,10 +237,7 @@ def train_language(training: Training) -> None:
     every = max(1, stage.steps // 12)
 
     def work(step: int, generator: torch.Generator) -> tuple[Tensor, Mapping[str, float]]:
-        examples = [
-            (scenery.draw_image if _chance(IMAGES, generator) else scenery.draw_film)(recipe.questions, generator)
-            for _ in range(stage.batch)
-        ]
+        examples = [scenery.draw(recipe.questions, generator) for _ in range(stage.batch)]
         loss, hits = loss_and_hits(model, pack(model, tokenizer, examples))
         return loss, {"hits": sum(hits.values()) / len(hits)}
 
@@ -196,7 +248,7 @@ def train_language(training: Training) -> None:
             write_checkpoint(model, pieces.read_bytes(), out / "checkpoints" / points[step])
 
     module = LanguageStage(model)
-    words = [[tokenizer.encode(word)[0] for word in names] for names in (KINDS, COLORS)]
+    words = [[tokenizer.encode(word)[0] for word in names] for names in NAMED]
     module.begin(torch.cat(scenery.features[0]), training.reader, words, recipe.seed)
     training.run("language", module, stage, work, after)
 

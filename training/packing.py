@@ -27,6 +27,22 @@ class Example:
     kind: PromptKind
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A caption and the codes of what it tells of, which the language model learns to write after it."""
+
+    caption: str
+    """Empty where nothing is told: guidance compares with what is written then."""
+    visual: Tensor
+    """Visual codes, int64 `[kept]`."""
+    motion: Tensor | None
+    """Motion codes, int64 `[135]`; None for an image."""
+
+
+CODE_WEIGHT = 0.1
+"""How much a written code counts beside an id of an answer: there are many, and few of them depend on the caption."""
+
+
 @dataclass(slots=True)
 class _Row:
     ids: list[int] = field(default_factory=list)
@@ -55,27 +71,36 @@ class Packed:
     """int64 `[answer ids, 2]`: row and place of the state that each id of an answer follows."""
     targets: Tensor
     """int64 `[answer ids]`."""
+    weights: Tensor
+    """float32 `[answer ids]`."""
     owners: Tensor
-    """int64 `[answer ids, 2]`: row and number of the question."""
+    """int64 `[answer ids, 2]`: row and number of the question; a row of codes is its own question 1."""
 
 
-def pack(model: UnderstandingModel, tokenizer: Tokenizer, examples: Sequence[Example]) -> Packed:
+def pack(model: UnderstandingModel, tokenizer: Tokenizer, examples: Sequence[Example | Told]) -> Packed:
     """Return a batch; gradients reach embeddings and `vit_proj`."""
-    rows = [_pack_row(model, tokenizer, example) for example in examples]
+    rows = [
+        _pack_told(model, tokenizer, example) if isinstance(example, Told) else _pack_row(model, tokenizer, example)
+        for example in examples
+    ]
     longest = max(len(row.ids) for row in rows)
 
     def table(name: str, fill: int) -> Tensor:
         return torch.tensor([[*getattr(row, name), *[fill] * (longest - len(row.ids))] for row in rows])
 
     ids, segments = table("ids", 0), table("segments", -1)
-    projected = model.model.visual_tokenizer.vit_proj(torch.cat([example.features for example in examples]))
-    embeds = model.embed(ids.clamp(min=0)).masked_scatter((ids < 0)[..., None], projected)
+    embeds, seen = model.embed(ids.clamp(min=0)), [each.features for each in examples if isinstance(each, Example)]
+    if seen:
+        projected = model.model.visual_tokenizer.vit_proj(torch.cat(seen))
+        embeds = embeds.masked_scatter((ids < 0)[..., None], projected)
     earlier = torch.ones(longest, longest, dtype=torch.bool).tril()
     shared = (segments[:, None, :] == 0) | (segments[:, None, :] == segments[:, :, None])
     wanted = [(row, *each) for row, packed in enumerate(rows) for each in packed.wanted]
     found = torch.tensor(wanted)
     mask, positions = (shared & earlier)[:, None], table("positions", 0)
-    return Packed(embeds, mask, positions, found[:, :2], found[:, 2], found[:, [0, 3]])
+    told = torch.tensor([isinstance(example, Told) for example in examples])
+    weights = torch.where(told[found[:, 0]], CODE_WEIGHT, 1.0)
+    return Packed(embeds, mask, positions, found[:, :2], found[:, 2], weights, found[:, [0, 3]])
 
 
 def _pack_row(model: UnderstandingModel, tokenizer: Tokenizer, example: Example) -> _Row:
@@ -98,6 +123,20 @@ def _pack_row(model: UnderstandingModel, tokenizer: Tokenizer, example: Example)
     return row
 
 
+def _pack_told(model: UnderstandingModel, tokenizer: Tokenizer, told: Told) -> _Row:
+    """Return a row as what generates prompts the model: the text without BOS, a start mark, codes, an end mark."""
+    tokens, row = model.tokens, _Row()
+    text = tokenizer.encode(told.caption) if told.caption else []
+    codes = [tokens.image_start, *(told.visual + tokens.visual_offset).tolist(), tokens.image_end]
+    if told.motion is not None:
+        codes += [tokens.motion_start, *(told.motion + tokens.motion_offset).tolist(), tokens.motion_end]
+    row.extend([*text, *codes], 0, 0)
+    given = tokens.image_start, tokens.motion_start
+    places = range(len(text), len(row.ids) - 1)
+    row.wanted = [(place, row.ids[place + 1], 1) for place in places if row.ids[place + 1] not in given]
+    return row
+
+
 def logits(model: UnderstandingModel, packed: Packed) -> Tensor:
     """Return the logits `[answer ids, vocabulary]` from which each id of the answers follows."""
     states = model.hidden_states(packed.embeds, packed.mask, packed.positions)
@@ -106,10 +145,11 @@ def logits(model: UnderstandingModel, packed: Packed) -> Tensor:
 
 
 def loss_and_hits(model: UnderstandingModel, packed: Packed) -> tuple[Tensor, dict[tuple[int, int], bool]]:
-    """Return the mean loss of an answer's id, and for each (row, question) whether its every id is the likeliest."""
+    """Return the mean loss of an id, and for each (row, question) whether its every id is the likeliest."""
     scores = logits(model, packed)
     right = (scores.argmax(-1) == packed.targets).tolist()
     hits: dict[tuple[int, int], bool] = {}
     for (row, number), hit in zip(packed.owners.tolist(), right, strict=True):
         hits[row, number] = hits.get((row, number), True) and hit
-    return F.cross_entropy(scores, packed.targets), hits
+    losses = F.cross_entropy(scores, packed.targets, reduction="none")
+    return (losses * packed.weights).sum() / packed.weights.sum(), hits

@@ -39,7 +39,7 @@ def language_config() -> dict[str, Any]:
         "num_attention_heads": 4,
         "num_key_value_heads": 4,
         "rms_norm_eps": 1e-5,
-        "rope_theta": 10000.0,
+        "rope_theta": 1000000.0,
         "bos_token_id": 1,
         "eos_token_id": 2,
         "pad_token_id": 0,
@@ -67,7 +67,7 @@ class Recipe:
     """A whole training."""
 
     seed: int = 0
-    films: int = 480
+    films: int = 640
     """Videos of the training split, read the real way."""
     pictures: int = 900
     """Images in the style of VQAv2 and COCO captions."""
@@ -77,7 +77,7 @@ class Recipe:
     merger: Stage = Stage(steps=200, batch=32, rate=2e-3)
     motion: Stage = Stage(steps=200, batch=8, rate=4e-3)
     decoder: Stage = Stage(steps=20, batch=4, rate=4e-3)
-    language: Stage = Stage(steps=600, batch=16, rate=3e-3)
+    language: Stage = Stage(steps=800, batch=12, rate=3e-3)
     questions: int = 10
     """Questions on one medium, answered in one forward."""
     draws: int = 2

@@ -37,8 +37,9 @@ class Log:
         self.began = time.monotonic()
 
     def write(self, stage: str, **facts: object) -> None:
-        """Append one line with the seconds since this process began."""
-        line = json.dumps({"stage": stage, "seconds": round(time.monotonic() - self.began, 1), **facts})
+        """Append one line with the seconds since this process began, and those that it has computed."""
+        spent = {"seconds": round(time.monotonic() - self.began, 1), "computed": round(time.process_time(), 1)}
+        line = json.dumps({"stage": stage, **spent, **facts})
         print(line, flush=True)
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")

@@ -46,7 +46,8 @@ def _begin(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
         return 0.1 * drawn
     if name.endswith("embed_tokens.weight"):
         return 0.3 * drawn
-    gain = 0.5 if name.endswith(("o_proj.weight", "down_proj.weight", "proj.weight", "fc2.weight")) else 1.0
+    gain = 0.5 if name.endswith(("down_proj.weight", "proj.weight", "fc2.weight")) else 1.0
+    gain = 1.0 if name.endswith(("q_proj.weight", "k_proj.weight")) else gain
     return drawn * (gain / math.sqrt(math.prod(shape[1:])))
 
 

@@ -23,6 +23,8 @@ from training.footage import Footage, patch_labels
 from training.recipe import SIZES
 
 SIDE = SIZES.visual.image_size // SIZES.visual.patch_size
+GRID = torch.stack(torch.meshgrid(*[torch.linspace(-1.0, 1.0, SIDE)] * 2, indexing="xy"), -1).flatten(0, 1)
+"""Where each patch lies, from -1 at the left (the upper) edge to 1 at the right (the lower): x, y `[patches, 2]`."""
 COARSE = 4
 """Pixels a side of a patch as the codes must give it back."""
 KEPT, DROPPED = 0.95, 0.05
@@ -34,7 +36,7 @@ CODES_FROM = 0.3
 
 
 class PatchReader(nn.Module):
-    """Reads a patch's kind, colour and place off its features."""
+    """Reads off a patch's features its kind, its colour, its place in the shape, and where in the picture it lies."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -42,9 +44,17 @@ class PatchReader(nn.Module):
         self.kind = nn.Linear(width, len(KINDS) + 1)
         self.color = nn.Linear(width, len(COLORS) + 1)
         self.place = nn.Linear(width, 3)
+        self.where = nn.Linear(width, 2)
 
-    def loss(self, features: Tensor, labels: Tensor, places: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """Return loss and accuracies on the patches that show a shape (arguments `[n, ...]` as `patch_labels`)."""
+    def loss(self, features: Tensor, labels: Tensor, places: Tensor, where: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Return loss and accuracies on the patches that show a shape.
+
+        Args:
+            features: `[n, width]`.
+            labels: `[n, 3]`, as `patch_labels` says.
+            places: `[n, 3]`, as `patch_labels` says.
+            where: `[n, 2]`, rows of `GRID`.
+        """
         seen = self.norm(features)
         kind, color, place = self.kind(seen), self.color(seen), self.place(seen)
         sure, shape = labels[:, 2] > 0, labels[:, 0] > 0
@@ -56,7 +66,7 @@ class PatchReader(nn.Module):
                     loss = loss + weight * F.cross_entropy(scores[group], wanted[group])
         if not shape.any():
             return loss, {}
-        loss = loss + F.mse_loss(place[shape], places[shape])
+        loss = loss + F.mse_loss(place[shape], places[shape]) + F.mse_loss(self.where(seen)[shape], where[shape])
         found = {"kind": (kind, 0), "color": (color, 1)}
         right = {
             name: float((scores[shape].argmax(-1) == labels[shape, column]).float().mean())
@@ -173,7 +183,8 @@ class EncoderStage(nn.Module):
         labels = pictures.targets(drawn)
         self._early.clear()
         features = self.encoder(pictures.pixels(drawn))[:, 1:]
-        loss, facts = self.reader.loss(features.flatten(0, 1), labels.names.flatten(0, 1), labels.places.flatten(0, 1))
+        flat = (features.flatten(0, 1), labels.names.flatten(0, 1), labels.places.flatten(0, 1))
+        loss, facts = self.reader.loss(*flat, GRID.repeat(len(features), 1))
         weight = torch.where(labels.cover.amax(-1, keepdim=True) > 0, 10.0, 1.0)
         for head, seen in zip(self.alpha, (self._early.pop(), features), strict=True):
             miss = F.binary_cross_entropy_with_logits(head(seen), labels.cover, reduction="none") * weight
@@ -211,7 +222,7 @@ class MergerStage(nn.Module):
         selection = -(wanted * scores[..., 0] + (1 - wanted) * scores[..., 1]).mean()
         keep = keep_decision(scores.detach(), gumbel_noise(scores.shape, generator))
         kept = self.tokenizer.causal_encoder(features, keep)[keep]
-        loss, facts = self.reader.loss(kept, labels[keep], places[keep])
+        loss, facts = self.reader.loss(kept, labels[keep], places[keep], GRID.expand(*keep.shape, 2)[keep])
         painted, codes = self._paint(kept, pixels, keep, done, generator)
         facts |= {"kept": float(keep.float().mean()), "painting": float(painted.detach())}
         if codes is not None:

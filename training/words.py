@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from lavit_eval.demo.events import draw_film
+from lavit_eval.demo.events import ASIDE, draw_film
 from lavit_eval.demo.language import MOTION_KINDS, WORDINGS, QuestionKind, ask, captions
-from lavit_eval.demo.world import COLORS, KINDS, PICTURE, Scene, Shape, draw_scene
+from lavit_eval.demo.world import COLORS, KINDS, PICTURE, WIDTH, Scene, Shape, draw_scene
 from lavit_eval.models.video_lavit.answer import STOP_TEXT
 from lavit_eval.models.video_lavit.tokenizer import SYSTEM
 
@@ -17,10 +17,12 @@ VQA = "{question}\nAnswer the question using a single word or phrase."
 """The prompt of tasks/image_qa/vqav2.yaml."""
 DESCRIBE = "Describe the image briefly."
 """The prompt of tasks/captioning/coco_karpathy_test.yaml."""
+LIST = "List the shapes."
+"""Asked in training alone."""
 APPEARANCE: tuple[QuestionKind, ...] = ("color", "shape", "count", "size", "position", "presence")
 ON_PICTURES: tuple[QuestionKind, ...] = ("color", "shape", "count", "presence")
 MIRRORED = {"left": "right", "right": "left"}
-UPSIDE_DOWN = {"up": "down", "down": "up"}
+UPSIDE_DOWN = {"up": "down", "down": "up", "top": "bottom", "bottom": "top"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +46,17 @@ def tokenizer_text(seed: int) -> Iterator[str]:
                     for wording in wordings:
                         text = wording.format(kind=kind, color=color, when="first last")
                         yield f"{text} {text[0].upper()}{text[1:]}"
-        yield "yes no one two three four slow fast small large left right up down " * 20
+        yield "yes no one two three four slow fast small large left right up down top bottom " * 20
     for index in range(200):
         yield " ".join(captions(draw_film(seed, "words", index)))
         yield " ".join(captions(draw_scene(seed, "words", index, PICTURE)))
 
 
 def ask_appearance(scene: Scene, kind: QuestionKind, mirrored: bool, generator: torch.Generator) -> Exchange:
-    """Return a question that one picture answers; colour and shape are asked of any shape, not of the first alone."""
-    if kind in ("color", "shape"):
-        scene = replace(scene, shapes=_rotated(scene.shapes, _draw(len(scene.shapes), generator)))
+    """Return a question that one picture answers, on any shape that can be asked about, not on the first alone."""
+    if kind not in ("count", "presence"):
+        told = [place for place, shape in enumerate(scene.shapes) if kind != "position" or _has_side(shape)]
+        scene = replace(scene, shapes=_rotated(scene.shapes, told[_draw(len(told), generator)]))
     scene = replace(scene, index=_draw(1 << 30, generator))
     question = ask(scene, kind)
     answer = MIRRORED[question.answer] if mirrored and kind == "position" else question.answer
@@ -71,9 +74,11 @@ def ask_motion(scene: Scene, name: str, turned: tuple[bool, bool], generator: to
     """
     scene = replace(scene, index=_draw(1 << 30, generator), shapes=(replace(scene.main, kind=name), *scene.shapes[1:]))
     found = []
-    for kind in sorted(MOTION_KINDS):
+    # Neighbours ask for the first way and for the last.
+    neighbour = replace(scene, index=scene.index ^ 1)
+    for asked, kind in (*((scene, kind) for kind in sorted(MOTION_KINDS)), (neighbour, "order")):
         try:
-            question = ask(scene, kind)
+            question = ask(asked, kind)
         except ValueError:
             continue
         answer = question.answer
@@ -89,10 +94,39 @@ def describe(scene: Scene, mirrored: bool) -> Exchange:
     return Exchange("caption", DESCRIBE, captions(replace(scene, shapes=tuple(ordered)))[0])
 
 
+def list_shapes(scene: Scene, mirrored: bool, generator: torch.Generator) -> Exchange:
+    """Return all that a picture shows, shape after shape and word after word in random order.
+
+    Where the answer to a question stands far from the name that it depends on, here each word stands beside it: with
+    this the language model finds what belongs to a name, which from questions alone it does not learn.
+    """
+    said = []
+    for place in torch.randperm(len(scene.shapes), generator=generator).tolist():
+        shape = scene.shapes[place]
+        kinds: list[QuestionKind] = ["shape", "color"]
+        kinds += ["size"] if scene.frames > 1 else []
+        kinds += ["position"] if _has_side(shape) else []
+        seen = replace(scene, shapes=(shape,))
+        words = [ask(seen, kind).answer for kind in kinds]
+        words = [MIRRORED.get(word, word) if mirrored else word for word in words]
+        # A name comes first, so that what follows belongs to something.
+        first = _draw(2, generator)
+        rest = [word for number, word in enumerate(words) if number != first]
+        said.append(
+            [words[first], *(rest[number] for number in torch.randperm(len(rest), generator=generator).tolist())]
+        )
+    return Exchange("list", LIST, ", ".join(" ".join(words) for words in said))
+
+
 def on_picture(exchange: Exchange) -> Exchange:
     """Return an exchange as VQAv2 asks it: a capital letter, and how to answer."""
     question = exchange.question
     return replace(exchange, question=VQA.format(question=question[0].upper() + question[1:]))
+
+
+def _has_side(shape: Shape) -> bool:
+    """Say whether a shape's centre is as far from the vertical middle line as a film's main shape's is."""
+    return abs(2 * shape.x + shape.size - WIDTH) >= 2 * ASIDE
 
 
 def _rotated(items: Sequence[Shape], by: int) -> tuple[Shape, ...]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,31 +18,71 @@ Kind = type | tuple[type, ...]
 KIND_NAMES = {str: "text", int: "a whole number", list: "a list", dict: "an object", float: "a number"}
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, keyed: bool = False) -> Any:
     """Return the content of a JSON file in UTF-8, with or without a byte order mark.
+
+    Args:
+        path: The file.
+        keyed: Whether the keys of the top object are ids, of which none may come twice: JSON itself keeps the last.
 
     Raises UsageError with the line when the file is not JSON (a cut-off download, JSON lines, a web page).
     """
+    text = json_text(path)
     try:
-        return parse_json(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror}): check the file and its permissions") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text (byte {error.start}): download it again") from error
+        return _parsed_with_unique_keys(path, text) if keyed else parse_json(text)
     except json.JSONDecodeError as error:
-        at = f"line {error.lineno}, column {error.colno}: {error.msg}"
-        raise UsageError(f"{path} is not valid JSON ({at}): download it again, it may be cut off") from error
+        raise not_json(path, error) from error
     except RecursionError as error:
         raise UsageError(f"{path} is nested too deeply for an annotation file: download it again") from error
 
 
+def _parsed_with_unique_keys(path: Path, text: str) -> Any:
+    twice: list[str] = []
+
+    def made(pairs: list[tuple[str, Any]]) -> Record:
+        found = dict(pairs)
+        # The top object is made last, so that what is left here is of it.
+        twice[:] = (
+            () if len(found) == len(pairs) else (next(k for k, n in Counter(k for k, _ in pairs).items() if n > 1),)
+        )
+        return found
+
+    with uncollected():
+        content = json.loads(text, object_pairs_hook=made)
+    if isinstance(content, dict) and twice:
+        raise UsageError(f'{path} has the entry "{twice[0]}" twice: is it the official file, unchanged?')
+    return content
+
+
+def json_text(path: Path) -> str:
+    """Return the text of a file in UTF-8, with or without a byte order mark (raises UsageError)."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}): check the file and its permissions") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text (byte {error.start}): download it again") from error
+
+
+def not_json(path: Path, error: json.JSONDecodeError) -> UsageError:
+    """Return the error about a file that is no JSON, with the place."""
+    at = f"line {error.lineno}, column {error.colno}: {error.msg}"
+    return UsageError(f"{path} is not valid JSON ({at}): download it again, it may be cut off")
+
+
 def parse_json(text: str) -> Any:
     """Return the value of a JSON text (raises json.JSONDecodeError)."""
-    # None of the millions of objects of a large file is garbage: without the collector they are made a quarter faster.
+    with uncollected():
+        return json.loads(text)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the garbage collector off: none of the millions of objects of a large file is garbage, and it visits all."""
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return json.loads(text)
+        yield
     finally:
         if collecting:
             gc.enable()
@@ -73,10 +115,26 @@ def read_records(
     return content
 
 
-def check_records(path: Path, rows: list[Any], fields: Mapping[str, Kind], key: str | None) -> None:
-    """Raise UsageError for the first entry with a missing or ill-typed field, or with an id seen before."""
+def check_records(
+    path: Path,
+    rows: list[Any],
+    fields: Mapping[str, Kind],
+    key: str | None,
+    start: int = 0,
+    named: str | None = None,
+) -> None:
+    """Raise UsageError for the first entry with a missing or ill-typed field, or with an id seen before.
+
+    Args:
+        path: The file, for errors.
+        rows: Entries, `start` of which come before them in the file.
+        fields: As in `read_records`.
+        key: As in `read_records`.
+        start: How many entries come before these.
+        named: The field by which an error names an entry, where no `key` is given.
+    """
     if not all(is_of_kind(rows, name, kind) for name, kind in fields.items()):
-        find_fault(path, rows, fields, key)
+        find_fault(path, rows, fields, key or named, start)
     if key is not None:
         refuse_duplicates(path, rows, key)
 
@@ -90,9 +148,9 @@ def is_of_kind(rows: list[Any], name: str, kind: Kind) -> bool:
         return False
 
 
-def find_fault(path: Path, rows: list[Any], fields: Mapping[str, Kind], key: str | None) -> None:
+def find_fault(path: Path, rows: list[Any], fields: Mapping[str, Kind], key: str | None, start: int = 0) -> None:
     """Raise UsageError for the first entry that is not an object or has a missing or ill-typed field."""
-    for index, row in enumerate(rows):
+    for index, row in enumerate(rows, start):
         if type(row) is not dict:
             fault(path, index, None, key, f"is {kind_of(row)}, not an object")
         for name, kind in fields.items():

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from string import ascii_uppercase
 from typing import Any
 
 from lavit_eval.benchmarks.annotations import fault
-from lavit_eval.multiple_choice import lettered, without_letter
+from lavit_eval.multiple_choice import LETTERS, lettered, without_letter
 from lavit_eval.sample import Medium, Sample
 
 
@@ -16,8 +15,8 @@ def checked_options(path: Path, index: int, row: Mapping[str, Any], key: str | N
     """Return the options; raise UsageError that names the entry unless they are 2 to 26 texts."""
     if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
         fault(path, index, row, key, "has options that are not a list of texts")
-    if not 2 <= len(options) <= len(ascii_uppercase):
-        fault(path, index, row, key, f"has {len(options)} options, not 2 to {len(ascii_uppercase)}")
+    if not 2 <= len(options) <= len(LETTERS):
+        fault(path, index, row, key, f"has {len(options)} options, not 2 to {len(LETTERS)}")
     return options
 
 
@@ -37,6 +36,7 @@ def choice_sample(
     categories: Mapping[str, str],
     form: str = "{letter}. {option}",
     named: bool = False,
+    stem: str = "",
 ) -> Sample:
     """Return the Sample of a question with its options below it.
 
@@ -49,8 +49,10 @@ def choice_sample(
         categories: Axis -> category.
         form: How an option is shown.
         named: Whether the options carry their letters already.
+        stem: What is asked where the options are not shown, if that is not `question`.
     """
     shown = "\n".join(options) if named else lettered(options, form)
     texts = [without_letter(option, index) for index, option in enumerate(options)] if named else list(options)
-    references = () if answer is None else (ascii_uppercase[answer],)
-    return Sample(identity, (medium,), f"{question}\n{shown}", references, categories, {"choices": texts})
+    references = () if answer is None else (LETTERS[answer],)
+    extra = {"choices": texts}
+    return Sample(identity, (medium,), f"{question}\n{shown}", references, categories, extra, stem=stem or question)

@@ -53,7 +53,7 @@ class Egoschema:
 
 def read_answers(path: Path, questions: set[str], questions_path: Path) -> dict[str, int]:
     """Return q_uid -> the place of the right option; raise UsageError for one that has no question."""
-    content = read_json(path)
+    content = read_json(path, keyed=True)
     if not isinstance(content, dict) or not content:
         raise UsageError(f"{path} must be an object of q_uid and number: is it the official file, unchanged?")
     for identity, place in content.items():

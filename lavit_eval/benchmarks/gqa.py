@@ -44,7 +44,7 @@ class Gqa:
 
 def read_questions(path: Path) -> list[Record]:
     """Return {"question_id", "question", "answer", "image" (without extension), "categories"} of every question."""
-    content = read_json(path)
+    content = read_json(path, keyed=True)
     if not isinstance(content, dict | list) or not content:
         raise UsageError(
             f"{path} must be a JSON object or list of questions, not {kind_of(content)}: download it again"

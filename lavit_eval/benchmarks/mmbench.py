@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from lavit_eval.benchmarks.folders import Source, first_file, known_split, spread
-from lavit_eval.benchmarks.options import lettered
 from lavit_eval.benchmarks.packed_images import unpacked
 from lavit_eval.benchmarks.protocol import Found
 from lavit_eval.benchmarks.tables import read_table
 from lavit_eval.errors import UsageError
+from lavit_eval.multiple_choice import with_options
 from lavit_eval.sample import Medium, Sample
 
 SOURCE = Source("MMBench", "https://github.com/open-compass/MMBench", "Apache-2.0; images from many sources")
@@ -154,7 +154,8 @@ def sample_of(path: Path, row: Row, rows: Mapping[int, Row], count: int) -> Samp
     return Sample(
         id=str(row.index),
         media=(image,),
-        question=lettered(row.question, row.choices),
+        question=with_options(row.question, row.choices),
+        stem=row.question,
         references=() if row.answer is None else (row.answer,),
         categories=row.categories,
         extra={

@@ -33,7 +33,7 @@ class Mmvet:
         """Read the questions under the data root (see `Benchmark.read`)."""
         known_split(split, ("test",), SOURCE)
         path = first_file(root, spread(FOLDERS, "mm-vet.json"), SOURCE)
-        content = read_json(path)
+        content = read_json(path, keyed=True)
         if not isinstance(content, dict) or not content:
             raise UsageError(f"{path} must be a JSON object of questions by their ids: is it the right file?")
         rows = [{**row, "id": key} if isinstance(row, dict) else row for key, row in content.items()]

@@ -56,6 +56,11 @@ def read_rows(path: Path) -> list[Record]:
     """Return the rows of a CSV file (raises UsageError with the line)."""
     lines = csv.DictReader(io.StringIO(read_text(path)), strict=True)
     try:
+        if any("\t" in name for name in lines.fieldnames or ()):
+            raise UsageError(
+                f"{path}, line 1 is separated by tabs, not by commas: the file is a TSV in spite of its name; get the "
+                f"original from {SOURCE.url}"
+            )
         if tuple(lines.fieldnames or ()) != COLUMNS:
             raise UsageError(
                 f"{path} must have the columns {', '.join(COLUMNS)}: the open-ended questions have a file of the same "

@@ -44,7 +44,7 @@ class PerceptionTestMc:
         """Read one split under the data root (see `Benchmark.read`)."""
         known_split(split, tuple(FILES), SOURCE)
         path = first_file(root, [place for name in FILES[split] for place in spread(FOLDERS, name)], SOURCE)
-        content = read_json(path)
+        content = read_json(path, keyed=True)
         if not isinstance(content, dict) or not content:
             raise UsageError(f"{path} must be an object of videos, not {kind_of(content)}: is it the official file?")
         folders = [place for under in (f"{split}/videos", "videos") for place in spread(VIDEO_FOLDERS, under)]

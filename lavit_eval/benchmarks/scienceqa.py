@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from lavit_eval.benchmarks.annotations import Record, check_records, fault, read_json
 from lavit_eval.benchmarks.folders import Source, first_file, inside, known_split, spread
-from lavit_eval.benchmarks.options import LETTERS
 from lavit_eval.benchmarks.protocol import Found
 from lavit_eval.errors import UsageError
+from lavit_eval.multiple_choice import LETTERS
 from lavit_eval.sample import Medium, Sample
 
 SOURCE = Source("ScienceQA", "https://github.com/lupantech/ScienceQA", "CC BY-NC-SA 4.0")
@@ -50,7 +50,7 @@ class ScienceqaImg:
 
 def read_problems(path: Path) -> dict[str, tuple[int, Record]]:
     """Return problem id -> (place in the file, problem), each checked."""
-    content = read_json(path)
+    content = read_json(path, keyed=True)
     if not isinstance(content, dict) or not content:
         raise UsageError(f"{path} must be a JSON object of problems by their ids: is it the right file?")
     rows = [{**row, "pid": pid} if isinstance(row, dict) else row for pid, row in content.items()]
@@ -90,11 +90,12 @@ def sample_of(path: Path, index: int, row: Record, images: Path, split: str) -> 
     if not inside(name):
         fault(path, index, row, "pid", 'names an "image" outside the data folder')
     options = " ".join(f"({letter}) {choice}" for letter, choice in zip(LETTERS, row["choices"], strict=False))
-    question = f"Context: {row['hint'].strip() or 'N/A'}\nQuestion: {row['question']}\nOptions: {options}"
+    stem = f"Context: {row['hint'].strip() or 'N/A'}\nQuestion: {row['question']}"
     return Sample(
         id=row["pid"],
         media=(Medium("image", str(images / row["pid"] / row["image"]), f"{split}/{name}"),),
-        question=question,
+        question=f"{stem}\nOptions: {options}",
+        stem=stem,
         references=(LETTERS[row["answer"]],),
         categories={"subject": row["subject"], "grade": row["grade"]},
         extra={"choices": row["choices"], "reading": "scienceqa"},

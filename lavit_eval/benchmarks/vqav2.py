@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import ClassVar
 
-from lavit_eval.benchmarks.annotations import Record, fault, read_records, same_ids
+from lavit_eval.benchmarks.annotations import Record, fault, read_records, refuse_duplicates, same_ids
 from lavit_eval.benchmarks.folders import IMAGE_SUFFIXES, MediaFolders, Source, first_file, known_split, spread
+from lavit_eval.benchmarks.large_json import read_blocks
 from lavit_eval.benchmarks.protocol import Found
 from lavit_eval.sample import Medium, Sample
 
@@ -28,6 +31,8 @@ ANSWERS = 10
 """People who answered each question; the official accuracy is defined on exactly these."""
 
 TEXT, NUMBER = itemgetter("answer"), itemgetter("answer_id")
+USUAL_NUMBERS = list(range(1, ANSWERS + 1))
+KEPT = ("question_id", "image_id", "question_type", "answer_type")
 QUESTION_FIELDS = {"question_id": int, "image_id": int, "question": str}
 ANNOTATION_FIELDS = {"question_id": int, "image_id": int, "question_type": str, "answer_type": str, "answers": list}
 
@@ -77,7 +82,11 @@ class Images:
 
 def read_annotations(path: Path, questions_path: Path, questions: list[Record]) -> dict[int, Record]:
     """Return question id -> annotation; raise UsageError unless both files hold the same questions and images."""
-    rows = read_records(path, ANNOTATION_FIELDS, key="question_id", under="annotations")
+    rows: list[Record] = []
+    for start, block in read_blocks(path, ANNOTATION_FIELDS, key="question_id", under="annotations"):
+        for row, answers in zip(block, answers_of_block(path, start, block), strict=True):
+            rows.append({name: row[name] for name in KEPT} | {"answers": answers})
+    refuse_duplicates(path, rows, "question_id")
     annotations = {row["question_id"]: row for row in rows}
     images = {question["question_id"]: question["image_id"] for question in questions}
     if annotations.keys() != images.keys():
@@ -85,8 +94,21 @@ def read_annotations(path: Path, questions_path: Path, questions: list[Record]) 
     for index, row in enumerate(rows):
         if row["image_id"] != images[row["question_id"]]:
             fault(path, index, row, "question_id", "names another image than its question does")
-        row["answers"] = answers_of(path, index, row)
     return annotations
+
+
+def answers_of_block(path: Path, start: int, rows: list[Record]) -> list[tuple[str, ...]]:
+    """Return the ten answers of each of some annotations (see `answers_of`), the usual form of them in one go."""
+    given = [row["answers"] for row in rows]
+    flat = list(chain.from_iterable(given))
+    try:
+        texts = list(map(sys.intern, map(TEXT, flat)))
+        usual = set(map(len, given)) == {ANSWERS} and list(map(NUMBER, flat)) == USUAL_NUMBERS * len(rows)
+    except (KeyError, TypeError, IndexError):
+        usual = False
+    if not usual:
+        return [answers_of(path, index, row) for index, row in enumerate(rows, start)]
+    return [tuple(texts[at : at + ANSWERS]) for at in range(0, len(texts), ANSWERS)]
 
 
 def answers_of(path: Path, index: int, row: Record) -> tuple[str, ...]:

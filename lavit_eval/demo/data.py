@@ -13,7 +13,7 @@ from lavit_eval.digests import digest_file
 from lavit_eval.errors import UsageError
 from lavit_eval.files import write_json
 
-DEMO_VERSION = 5
+DEMO_VERSION = 7
 """Rises when the same seed would give other data."""
 MARKER = "DEMO.json"
 """Written last: version, seed, counts, and the size and SHA-256 of every other file."""
@@ -36,7 +36,10 @@ DEMO.json lists the files. A folder that differs from its list is made anew, and
 GENERATED = 4
 """Samples of each task that generates: making a video takes longer than answering."""
 COMPARED = 8
-"""Samples of each task whose videos are compared as sets: a spread needs a few more."""
+"""Samples of each task whose videos are compared as sets, or one by one between runs.
+
+A spread needs a few more, and a sign-flip test over 4 clusters could call no drop one.
+"""
 UCF_PER_CLASS = 2
 """With the four classes of `layouts.UCF_CLASSES`, COMPARED videos."""
 
@@ -52,8 +55,8 @@ def demo_counts(videos: int = 16, images: int = 16) -> dict[str, int]:
         "ucf101_t2v_demo": COMPARED,
         "mscoco_t2i_30k_demo": min(GENERATED, images),
         "long_video_demo": GENERATED,
-        "image_to_video_demo": GENERATED,
-        "video_reconstruction_demo": min(GENERATED, videos),
+        "image_to_video_demo": COMPARED,
+        "video_reconstruction_demo": min(COMPARED, videos),
     }
 
 
@@ -137,7 +140,7 @@ def _make(root: Path, wanted: Mapping[str, Any]) -> None:
         layouts.write_evalcrafter(making, seed, GENERATED)
         layouts.write_images(making, seed, counts["images"])
         layouts.write_text_to_image(making, seed, min(GENERATED, counts["images"]))
-        layouts.write_image_to_video(making, seed, GENERATED)
+        layouts.write_image_to_video(making, seed, COMPARED)
         _finish(making, wanted)
         if root.exists():
             os.replace(root, old)

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from lavit_eval.demo.language import SPEEDS, QuestionKind
+from lavit_eval.demo.language import ASTRIDE, SPEEDS, QuestionKind, half_crossed
 from lavit_eval.demo.world import (
     COLORS,
     DIRECTIONS,
@@ -32,9 +32,10 @@ from lavit_eval.demo.world import (
     pick,
 )
 
-Plot = Literal["straight", "turn", "pan"]
-PLOTS: tuple[Plot, ...] = ("straight", "turn", "pan")
-"""The main shape goes one way; it turns half-way; the camera turns and nothing else moves."""
+Plot = Literal["straight", "turn", "pan", "pair"]
+PLOTS: tuple[Plot, ...] = ("straight", "turn", "pan", "pair")
+"""The main shape goes one way; it turns half-way; the camera turns and nothing else moves; of two shapes, one in each
+half of the picture, one crosses to the left or to the right."""
 FRAMES = 96
 """4 seconds."""
 PAN_SPEED = 18
@@ -47,10 +48,13 @@ OTHERS = (48, 56, 64)
 """Sizes of the other shapes, pixels."""
 ASIDE = 36
 """The main shape's centre is at least this far from the vertical middle line, so that it has a side, pixels."""
+NEAR = 84
+"""The centres of a pair are at most this far from it, so that many cross it, pixels."""
 ASKED: dict[Plot, tuple[QuestionKind, ...]] = {
     "straight": ("color", "direction", "speed", "size"),
     "turn": ("shape", "order", "speed", "count"),
     "pan": ("color", "pan", "count", "position"),
+    "pair": ("place", "speed", "position", "size"),
 }
 """Plot -> the four questions that are asked of a film."""
 
@@ -71,7 +75,7 @@ def draw_film(seed: int, split: str, index: int, plots: Sequence[Plot] = PLOTS) 
         pattern=deal(seed, split, index, "pattern", PATTERNS),
         texture=int(rng.integers(2**31)),
     )
-    first = dealt("direction", tuple(DIRECTIONS))
+    first = dealt("direction", ("left", "right") if plot == "pair" else tuple(DIRECTIONS))
     then = pick(rng, [way for way in DIRECTIONS if way != first])
     if plot == "pan":
         return Scene(seed, split, index, ground, shapes, FRAMES, pan=first, pan_speed=PAN_SPEED)
@@ -90,29 +94,35 @@ def plot_of(scene: Scene) -> Plot:
     """Return what happens in a film."""
     if scene.pan:
         return "pan"
-    return "turn" if scene.main.then else "straight"
+    if scene.main.then:
+        return "turn"
+    return "pair" if half_crossed(scene.main) else "straight"
 
 
 def _draw_shapes(rng: np.random.Generator, dealt: Callable[..., Any], plot: Plot) -> tuple[Shape, ...] | None:
     """Draw and place the shapes of a film, all still standing, or None when they do not fit beside each other."""
-    count = dealt("count", (1, 2, 3, 4))
+    count = dealt("count", (2, 3, 4) if plot == "pair" else (1, 2, 3, 4))
     main_color, main_kind = dealt("color", tuple(COLORS)), dealt("kind", KINDS)
     colors = [main_color, *rng.permutation([color for color in COLORS if color != main_color]).tolist()]
     kinds = [main_kind, *rng.permutation([kind for kind in KINDS if kind != main_kind]).tolist()]
     edge = MARGIN + PAN_SPEED * FRAMES // FPS if plot == "pan" else MARGIN
     reach = 0 if plot == "pan" else REACH
     size = pick(rng, dealt("size", (SMALL, LARGE)))
-    x, y = _place_main(rng, size, edge + reach)
-    shapes = [Shape(kinds[0], colors[0], size, x, y, int(rng.integers(2**31)))]
-    taken = _swept(x, y, size, reach)
-    for number in range(1, count):
+    if plot == "pair":
+        placed = _place_pair(rng, (size, pick(rng, SMALL + LARGE)), dealt("half", (0, 1)))
+        taken = [_box(x, y, size, reach, 0) for size, x, y in placed]
+    else:
+        placed = [(size, *_place_main(rng, size, edge + reach))]
+        taken = _swept(placed[0][1], placed[0][2], size, reach)
+    for _ in range(len(placed), count):
         size = pick(rng, OTHERS)
         corner = _place_other(rng, size, edge, taken)
         if corner is None:
             return None
         taken.append(_box(*corner, size, 0, 0))
-        shapes.append(Shape(kinds[number], colors[number], size, *corner, int(rng.integers(2**31))))
-    return tuple(shapes)
+        placed.append((size, *corner))
+    looks = zip(kinds, colors, placed, strict=False)
+    return tuple(Shape(kind, color, *place, texture=int(rng.integers(2**31))) for kind, color, place in looks)
 
 
 def _place_main(rng: np.random.Generator, size: int, edge: int) -> tuple[int, int]:
@@ -121,6 +131,19 @@ def _place_main(rng: np.random.Generator, size: int, edge: int) -> tuple[int, in
         x = int(rng.integers(edge, WIDTH - edge - size + 1))
         if abs(2 * x + size - WIDTH) >= 2 * ASIDE:
             return x, int(rng.integers(edge, HEIGHT - edge - size + 1))
+
+
+def _place_pair(rng: np.random.Generator, sizes: tuple[int, int], half: int) -> list[tuple[int, int, int]]:
+    """Return (size, x, y) of the main shape in the upper (0) or lower (1) half and of one in the other.
+
+    Each could go to the left as well as to the right: nothing in the first frame says which of them does.
+    """
+    placed = []
+    for size, lower in zip(sizes, (half, 1 - half), strict=True):
+        x = (WIDTH - size) // 2 + pick(rng, (-1, 1)) * int(rng.integers(ASIDE, NEAR + 1))
+        free = HEIGHT // 2 - ASTRIDE - MARGIN - size
+        placed.append((size, x, int(rng.integers(free + 1)) + (HEIGHT // 2 + ASTRIDE if lower else MARGIN)))
+    return placed
 
 
 def _swept(x: int, y: int, size: int, reach: int) -> list[Box]:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lavit_eval.demo.world import COLORS, DIRECTIONS, KINDS, WIDTH, Scene, Shape, deal, generator, pick
+from lavit_eval.demo.world import COLORS, DIRECTIONS, HEIGHT, KINDS, WIDTH, Scene, Shape, deal, generator, pick
 
-QuestionKind = Literal["color", "shape", "count", "direction", "presence", "size", "position", "speed", "order", "pan"]
+QuestionKind = Literal[
+    "color", "shape", "count", "direction", "presence", "size", "position", "speed", "order", "pan", "place"
+]
 NUMBERS = ("zero", "one", "two", "three", "four")
 """A count as a word."""
 
@@ -24,13 +26,16 @@ WORDINGS: dict[QuestionKind, tuple[str, ...]] = {
     "speed": ("how fast does the {kind} move?", "how fast is the {kind}?"),
     "order": ("where does the {kind} move {when}?", "where does the {kind} go {when}?"),
     "pan": ("where does the camera turn?", "where is the camera turning to?"),
+    "place": ("in which half does something move?", "in which half is something moving?"),
 }
-MOTION_KINDS: frozenset[QuestionKind] = frozenset({"direction", "speed", "order", "pan"})
+MOTION_KINDS: frozenset[QuestionKind] = frozenset({"direction", "speed", "order", "pan", "place"})
 """What no single frame shows."""
 SPEEDS = {12: "slow", 24: "fast"}
 """Pixels per second of a film's shape -> word."""
 LARGE = 80
 """The edge of a shape from which on it is called large, pixels; no film has a main shape near it."""
+ASTRIDE = 10
+"""A shape nearer than this to the horizontal middle line lies in neither half, pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class Question:
     text: str
     """In lower case, with a question mark."""
     answer: str
-    """A colour, a kind of shape, a number as a word, left/right/up/down, slow/fast, small/large, or yes/no."""
+    """A colour, a kind of shape, a number as a word, left/right/up/down, top/bottom, slow/fast, small/large, yes/no."""
 
 
 def ask(scene: Scene, kind: QuestionKind) -> Question:
@@ -89,6 +94,8 @@ def _ask_of_motion(scene: Scene, kind: QuestionKind) -> Question:
     shape, when = scene.main, ""
     if kind == "pan":
         answer = scene.pan
+    elif kind == "place":
+        answer = None if shape.then else half_crossed(shape)
     elif kind == "direction":
         answer = None if shape.then else shape.direction
     elif kind == "speed":
@@ -99,6 +106,15 @@ def _ask_of_motion(scene: Scene, kind: QuestionKind) -> Question:
     if answer is None:
         raise ValueError("nothing moves in this scene" if not shape.direction else f"no {kind} can be told here")
     return Question(kind, pick(rng, WORDINGS[kind]).format(kind=shape.kind, when=when), answer)
+
+
+def half_crossed(shape: Shape) -> str | None:
+    """Return the half of the picture, top or bottom, in which a shape moves across; None if it does not, or astride."""
+    if shape.direction not in ("left", "right"):
+        return None
+    if shape.y + shape.size <= HEIGHT // 2 - ASTRIDE:
+        return "top"
+    return "bottom" if shape.y >= HEIGHT // 2 + ASTRIDE else None
 
 
 def _absent(scene: Scene) -> list[tuple[str, str]]:
@@ -122,6 +138,7 @@ def choices(kind: QuestionKind) -> tuple[str, ...]:
         "speed": tuple(SPEEDS.values()),
         "order": tuple(DIRECTIONS),
         "pan": tuple(DIRECTIONS),
+        "place": ("top", "bottom"),
     }[kind]
 
 

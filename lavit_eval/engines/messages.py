@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 from lavit_eval.models.protocol import ModelOptions
-from lavit_eval.sample import JSON, Medium, Request, Response, Sample, Seeds, Settings
+from lavit_eval.sample import JSON, Likelihoods, Medium, Request, Response, Sample, Seeds, Segment, Settings
 
 Message = dict[str, JSON]
 
@@ -48,7 +49,7 @@ def pack_requests(requests: Sequence[Request]) -> Message:
             request.sample_id,
             request.repeat,
             request.kind,
-            [[medium.kind, medium.path, medium.name] for medium in request.media],
+            [_pack_medium(medium) for medium in request.media],
             request.text,
             place(request.settings, request.generation),
             [request.seeds.run, request.seeds.repeat, request.seeds.write, request.seeds.question],
@@ -68,7 +69,7 @@ def unpack_requests(packed: Message) -> list[Request]:
             sample_id=sample_id,
             repeat=repeat,
             kind=kind,
-            media=tuple(Medium(*medium) for medium in media),
+            media=tuple(_unpack_medium(medium) for medium in media),
             text=text,
             settings=shared[place][0],
             seeds=Seeds(*seeds),
@@ -80,6 +81,17 @@ def unpack_requests(packed: Message) -> list[Request]:
     ]
 
 
+def _pack_medium(medium: Medium) -> list[JSON]:
+    segment = medium.segment and [*medium.segment.start.as_integer_ratio(), *medium.segment.end.as_integer_ratio()]
+    return [medium.kind, medium.path, medium.name, segment, medium.rate]
+
+
+def _unpack_medium(packed: Sequence[JSON]) -> Medium:
+    kind, path, name, segment, rate = packed
+    return Medium(kind, path, name, segment and Segment(Fraction(*segment[:2]), Fraction(*segment[2:])), rate)
+
+
+_SAMPLE = tuple(field.name for field in dataclasses.fields(Sample))
 _RESPONSE = tuple(field.name for field in dataclasses.fields(Response))
 
 
@@ -88,18 +100,32 @@ def pack_responses(responses: Sequence[Response]) -> list[Message]:
     packed = []
     for response in responses:
         fields = {name: getattr(response, name) for name in _RESPONSE}
-        packed.append({name: value for name, value in fields.items() if value is not None and value != {}})
+        kept = {name: value for name, value in fields.items() if value is not None and value != {}}
+        if response.likelihoods is not None:
+            kept["likelihoods"] = dataclasses.asdict(response.likelihoods)
+        packed.append(kept)
     return packed
 
 
 def unpack_responses(packed: Sequence[Mapping[str, Any]]) -> list[Response]:
     """Return the responses of a message."""
-    return [Response(**fields) for fields in packed]
+    return [Response(**{**fields, "likelihoods": _likelihoods(fields.get("likelihoods"))}) for fields in packed]
+
+
+def _likelihoods(fields: Mapping[str, Any] | None) -> Likelihoods | None:
+    return None if fields is None else Likelihoods(**{name: tuple(values) for name, values in fields.items()})
 
 
 def pack_samples(samples: Sequence[Sample]) -> list[Message]:
     """Return samples as JSON."""
-    return [dataclasses.asdict(sample) for sample in samples]
+    return [
+        {
+            **{name: getattr(sample, name) for name in _SAMPLE},
+            "media": [_pack_medium(medium) for medium in sample.media],
+            "targets": [_pack_medium(medium) for medium in sample.targets],
+        }
+        for sample in samples
+    ]
 
 
 def unpack_samples(packed: Sequence[Mapping[str, Any]]) -> list[Sample]:
@@ -108,8 +134,8 @@ def unpack_samples(packed: Sequence[Mapping[str, Any]]) -> list[Sample]:
         Sample(
             **{
                 **fields,
-                "media": tuple(Medium(**medium) for medium in fields["media"]),
-                "targets": tuple(Medium(**medium) for medium in fields["targets"]),
+                "media": tuple(_unpack_medium(medium) for medium in fields["media"]),
+                "targets": tuple(_unpack_medium(medium) for medium in fields["targets"]),
                 "references": tuple(fields["references"]),
             }
         )

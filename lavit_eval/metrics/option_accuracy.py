@@ -10,9 +10,9 @@ import numpy as np
 
 from lavit_eval.errors import UsageError
 from lavit_eval.metrics.occurrences import grouped
-from lavit_eval.metrics.option_answers import READINGS, first_option
 from lavit_eval.metrics.protocol import Floats, Measured, mean_of
 from lavit_eval.metrics.references import check_references
+from lavit_eval.multiple_choice import READINGS, letters_of
 from lavit_eval.sample import Sample
 
 
@@ -20,7 +20,7 @@ class Accuracy:
     """Percentage of answers that name the right option, by the rule of the benchmark's official script; 0 to 100.
 
     Each sample says in `extra` which choices it has and how an answer is understood (`reading`, a name of
-    `option_answers.READINGS`); its reference is a letter. An answer that names no option is wrong, and counted in
+    `multiple_choice.READINGS`); its reference is a letter. An answer that names no option is wrong, and counted in
     `details["undecided"]`; none is ever replaced by a guess.
     """
 
@@ -56,12 +56,38 @@ class Accuracy:
         return reading(text, choices_of(sample))
 
 
-class AccuracyFirstLetter(Accuracy):
-    """Percentage of answers whose first character is the right letter, as lmms-eval scores SEED-Bench; 0 to 100."""
+class _AccuracyAsRead(Accuracy):
+    """Accuracy by one reading, whatever the samples say."""
+
+    reading: ClassVar[str]
 
     def option(self, sample: Sample, text: str) -> str | None:
         """Return the letter of the option that an answer names."""
-        return first_option(text, choices_of(sample))
+        return READINGS[self.reading](text, choices_of(sample))
+
+
+class AccuracyFirstLetter(_AccuracyAsRead):
+    """Percentage of answers whose first character is the right letter, as lmms-eval scores SEED-Bench; 0 to 100."""
+
+    reading = "first"
+
+
+class AccuracyScienceqaLmmsEval(_AccuracyAsRead):
+    """Percentage of right answers as lmms-eval reads ScienceQA's (see `scienceqa_lmms_option`); 0 to 100."""
+
+    reading = "scienceqa-lmms-eval"
+
+
+class ChoiceAccuracy(_AccuracyAsRead):
+    """Percentage of answers that state the right option and nothing else (see `strict_option`); 0 to 100."""
+
+    reading = "strict"
+
+
+class ChoiceAccuracyVideomme(_AccuracyAsRead):
+    """Percentage of right answers as Video-MME's official parser reads them (see `videomme_option`); 0 to 100."""
+
+    reading = "video-mme"
 
 
 class CircularAccuracy(Accuracy):
@@ -95,11 +121,20 @@ class CircularAccuracy(Accuracy):
 
 
 def choices_of(sample: Sample) -> list[str]:
-    """Return the texts of a sample's choices in the order of their letters (raises UsageError if it has none)."""
+    """Return the texts of a sample's choices in the order of their letters.
+
+    Raises UsageError if it has none, or its reference is not one of their letters.
+    """
     choices = sample.extra.get("choices")
     if not choices:
         raise UsageError(f"sample {sample.id} has no choices: this metric is for multiple-choice questions")
-    return list(choices)
+    letters = letters_of(choices)
+    if len(sample.references) != 1 or sample.references[0] not in letters:
+        raise UsageError(
+            f"sample {sample.id}: the right answer {', '.join(sample.references)!r} is none of the letters "
+            f"{''.join(letters)}"
+        )
+    return [str(choice) for choice in choices]
 
 
 def _percentage(sums: Floats) -> Floats:

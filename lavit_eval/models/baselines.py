@@ -8,13 +8,15 @@ from typing import ClassVar
 
 from lavit_eval.errors import UsageError, nearest
 from lavit_eval.models.protocol import FactoryMethods, ModelOptions
-from lavit_eval.sample import JSON, Request, RequestKind, Response, Sample
+from lavit_eval.multiple_choice import letters_of
+from lavit_eval.sample import JSON, Request, RequestKind, Response, Sample, derive_seed
 
 
 class Constant(FactoryMethods):
     """Gives the same answer to everything: `--model-args answer=...`, "yes" unless said."""
 
-    capabilities: ClassVar[frozenset[RequestKind]] = frozenset({"answer", "caption"})
+    prior: ClassVar[bool] = True
+    capabilities: ClassVar[frozenset[RequestKind]] = frozenset({"answer", "choose", "caption"})
 
     def __init__(self, options: ModelOptions) -> None:
         super().__init__(options)
@@ -43,7 +45,8 @@ class MostCommonAnswer(FactoryMethods):
     alike; of equally common ones the first in alphabetical order (by code points) is given.
     """
 
-    capabilities: ClassVar[frozenset[RequestKind]] = frozenset({"answer", "caption"})
+    prior: ClassVar[bool] = True
+    capabilities: ClassVar[frozenset[RequestKind]] = frozenset({"answer", "choose", "caption"})
 
     def __init__(self, options: ModelOptions) -> None:
         super().__init__(options)
@@ -69,6 +72,33 @@ class MostCommonAnswer(FactoryMethods):
         if self.answer is None:
             raise ValueError("most-common-answer was asked before it was told the task's samples")
         return [_answered(request, self.answer) for request in requests]
+
+
+class RandomOption(FactoryMethods):
+    """Chooses one of a question's options by chance, each alike: what a score on multiple choice is worth at least.
+
+    The choice belongs to the run's seed, the task, the sample and the repeat.
+    """
+
+    prior: ClassVar[bool] = True
+    capabilities: ClassVar[frozenset[RequestKind]] = frozenset({"choose"})
+
+    def __init__(self, options: ModelOptions) -> None:
+        super().__init__(options)
+        _refuse_unknown("random-option", options, ())
+
+    @classmethod
+    def preflight(cls, options: ModelOptions) -> list[str]:
+        """Return what is wrong with the arguments."""
+        return _argument_problems("random-option", options, ())
+
+    def respond(self, requests: Sequence[Request]) -> list[Response]:
+        """Choose for every request."""
+        return [_answered(request, self._letter(request)) for request in requests]
+
+    def _letter(self, request: Request) -> str:
+        letters = letters_of(request.options)
+        return letters[derive_seed("option", str(request.seeds.write)) % len(letters)]
 
 
 def _answered(request: Request, answer: str) -> Response:

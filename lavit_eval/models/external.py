@@ -20,7 +20,7 @@ class External:
     """Answers (`answers=FILE`) or images and videos (`media=DIR` or a CSV) that another program made."""
 
     capabilities: ClassVar[frozenset[RequestKind]] = frozenset(
-        {"answer", "caption", "generate_image", "generate_video"}
+        {"answer", "choose", "caption", "generate_image", "generate_video"}
     )
     reads_media: ClassVar[bool] = False
     """The media were seen elsewhere; here they may be absent."""
@@ -62,7 +62,7 @@ class ExternalAnswers(FactoryMethods):
     A sample without a line is a failed response; a line without a sample, or a sample twice, is the user's mistake.
     """
 
-    capabilities: ClassVar[frozenset[RequestKind]] = frozenset({"answer", "caption"})
+    capabilities: ClassVar[frozenset[RequestKind]] = frozenset({"answer", "choose", "caption"})
     reads_media: ClassVar[bool] = False
     """The media were seen elsewhere; here they may be absent."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, Self
 
-from lavit_eval.sample import EMPTY, JSON, Request, RequestKind, Response, Sample
+from lavit_eval.sample import EMPTY, JSON, MediumKind, Request, RequestKind, Response, Sample, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,24 @@ class ModelOptions:
     """`--model-args k=v,...`, not yet interpreted; an unknown key is a UsageError of the model."""
     kinds: frozenset[RequestKind] = frozenset()
     """What the run will ask for; what a model needs, and so what identifies it, may depend on that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Requests that may share a batch, as their largest member: what a model needs to know to say how many fit.
+
+    A model that finds its batch sizes on its device has a class method `fit_batches(options, demands)`, which returns
+    one size per demand, and the loaded model.
+    """
+
+    kind: RequestKind
+    medium: MediumKind | None
+    """What is shown; a video where some show one."""
+    characters: int
+    """The longest text."""
+    option_characters: int
+    """The longest sum over the options of a `choose` request, else 0."""
+    settings: Settings
 
 
 class Model(Protocol):
@@ -65,6 +83,8 @@ class FactoryMethods:
     default_batch_size: ClassVar[int] = 64
     """Requests per batch for `--batch-size auto`."""
     takes_checkpoint: ClassVar[bool] = False
+    prior: ClassVar[bool] = False
+    """Whether it looks at nothing: a floor to compare with, no stage in the history of any other model."""
 
     def __init__(self, options: ModelOptions) -> None:
         self.options = options

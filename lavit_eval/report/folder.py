@@ -9,13 +9,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from lavit_eval.compare_sides import Side
 from lavit_eval.errors import UsageError
 from lavit_eval.files import write_atomic, write_json
 from lavit_eval.journal import Key
 from lavit_eval.progress import Progress, Silence
 from lavit_eval.report.media import MediaMode, place_media
 from lavit_eval.report.overview import Board, TaskOverview, runs_of_the_model, task_overview
-from lavit_eval.report.reading import Item, read_task
+from lavit_eval.report.reading import Item, kept_items, read_task
 from lavit_eval.report.samples import TaskPages, media_files, write_task
 from lavit_eval.report.script_data import write_script
 from lavit_eval.rescoring import Again
@@ -49,40 +50,49 @@ class Written:
     """What the page lacks, one sentence each."""
 
 
-def write_report(run: Run, base: Run | None, folder: Path, options: ReportOptions) -> Written:
-    """Write the report of a finished run, beside another one where given, into a folder.
+def write_report(run: Run, base: Side | None, folder: Path, options: ReportOptions) -> Written:
+    """Write the report of a finished run, beside another run or a baseline where given, into a folder.
 
     A report that stands in the folder is replaced; media that it holds already are not written again.
 
     Raises:
-        UsageError: A run is not finished, the folder holds something else, or it cannot be written.
+        UsageError: The run is not finished, the folder holds something else, or it cannot be written.
     """
     board = _board(run, base)
     _claim(folder)
     tasks = [_pages(number, name, run, base, board, options) for number, name in enumerate(board.run["tasks"])]
     wanted: dict[Path, MediumKind] = {}
+    beside = base.run if base is not None else None
     for pages in tasks:
-        wanted |= media_files(pages, run, base)
+        wanted |= media_files(pages, run, beside)
     media = place_media(wanted, folder, options.media, options.progress)
     shutil.rmtree(folder / "data", ignore_errors=True)
     overviews = []
     for pages in tasks:
-        write_task(pages, folder, media, run, base)
+        write_task(pages, folder, media, run, beside)
         overviews.append(task_overview(pages, board))
-    write_script(folder / "data" / "tasks.js", "tasks", _about(tasks, board))
+    write_script(folder / "data" / "tasks.js", "tasks", _about(tasks, run, base))
     _copy_assets(folder / "assets")
     page = folder / "index.html"
-    write_atomic(page, _page(run, base, board, overviews).encode())
+    write_atomic(page, _page(run, base, tasks, overviews).encode())
     lacking = sorted({shown.note for shown in media.values() if shown.source is None and options.media != "none"})
     notices = [f"{one.name}: without questions and references: {one.without_samples}" for one in overviews]
     kept = [notice for notice, one in zip(notices, overviews, strict=True) if one.without_samples is not None]
     gone = sum(shown.source is None for shown in media.values()) if lacking else 0
+    kept += [_kept_of(base, tasks)] if base is not None and base.run is None else []
     return Written(page, (*kept, *([f"{gone} media cannot be shown, e.g.: {lacking[0]}"] if lacking else [])))
 
 
-def _board(run: Run, base: Run | None) -> Board:
+def _kept_of(base: Side, tasks: list[TaskPages]) -> str:
+    """Return the sentence that says what a baseline cannot show."""
+    said = f"BASE is the {base.name}: of each sample it keeps the score by the primary metric, no answer and no media"
+    without = [pages.reading.task.task for pages in tasks if pages.base is None]
+    return f"{said}; nothing of the samples of {', '.join(without)}." if without else f"{said}."
+
+
+def _board(run: Run, base: Side | None) -> Board:
     scores = _finished(run)
-    return Board(scores, _finished(base) if base is not None else None, run.scores_under(), runs_of_the_model(run))
+    return Board(scores, base.scores if base is not None else None, run.scores_under(), runs_of_the_model(run))
 
 
 def _finished(run: Run) -> dict[str, Any]:
@@ -114,20 +124,32 @@ def _is_report(mark: Path) -> bool:
     return isinstance(found, dict) and found.get("made_by") == "lavit-eval report"
 
 
-def _pages(number: int, name: str, run: Run, base: Run | None, board: Board, options: ReportOptions) -> TaskPages:
+def _pages(number: int, name: str, run: Run, base: Side | None, board: Board, options: ReportOptions) -> TaskPages:
     reading = read_task(run, name, board.run["tasks"][name], options.again)
     others: dict[Key, Item] | None = None
-    if base is not None and board.base is not None and name in board.base["tasks"]:
-        theirs = read_task(base, name, board.base["tasks"][name], options.again, with_samples=False)
-        others = {item.key: item for item in theirs.items}
+    if base is not None and name in base.tasks:
+        if base.run is None:
+            others = kept_items(base, name, [item.key for item in reading.items])
+        else:
+            theirs = read_task(base.run, name, base.task(name), options.again, with_samples=False)
+            others = {item.key: item for item in theirs.items}
     return TaskPages(number, reading, others)
 
 
-def _about(tasks: list[TaskPages], board: Board) -> dict[str, Any]:
+def _named(run: Run, base: Side | None) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return the two models as the page calls them: BASE is called so everywhere, this run where both share a label."""
+    model = _finished(run)["model"]
+    other = base.scores["model"] if base is not None else None
+    alike = other is not None and model["label"] == other["label"]
+    return {**model, "label": f"{model['label']} (this run)" if alike else model["label"]}, other
+
+
+def _about(tasks: list[TaskPages], run: Run, base: Side | None) -> dict[str, Any]:
     """Return what the sample browser knows of the run before a task is opened."""
+    model, other = _named(run, base)
     return {
-        "model": board.run["model"]["label"],
-        "base": board.base["model"]["label"] if board.base is not None else None,
+        "model": model["label"],
+        "base": other["label"] if other is not None else None,
         "tasks": [
             {
                 "name": pages.reading.task.task,
@@ -146,7 +168,7 @@ def _copy_assets(folder: Path) -> None:
         write_atomic(folder / name, (files("lavit_eval.report") / "assets" / name).read_bytes())
 
 
-def _page(run: Run, base: Run | None, board: Board, overviews: list[TaskOverview]) -> str:
+def _page(run: Run, base: Side | None, tasks: list[TaskPages], overviews: list[TaskOverview]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -156,12 +178,14 @@ def _page(run: Run, base: Run | None, board: Board, overviews: list[TaskOverview
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    model, other = _named(run, base)
     everywhere = [label for label in overviews[0].labels if all(label in one.labels for one in overviews)]
     return environment.get_template("index.html").render(
         run=run,
         base=base,
-        model=board.run["model"],
-        base_model=board.base["model"] if board.base is not None else None,
+        kept=_kept_of(base, tasks) if base is not None and base.run is None else "",
+        model=model,
+        base_model=other,
         labels=everywhere,
         tasks=overviews,
         styles=STYLES,

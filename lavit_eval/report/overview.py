@@ -98,6 +98,8 @@ class TaskOverview:
     changes: Mapping[str, int] | None
     """How many samples are better, worse or the same as in BASE by the ordering metric."""
     ordering: str | None
+    apart: str
+    """Why the samples' scores say nothing against BASE's; empty where they do, and without BASE."""
     failures: list[Failure]
     history: History | None
     without_samples: str | None
@@ -133,6 +135,8 @@ def task_overview(pages: TaskPages, board: Board) -> TaskOverview:
     """Return everything that the page says of one task as a whole."""
     reading = pages.reading
     task, scores = reading.task, reading.scores
+    lines = _lines(task.task, board.run, board.base)
+    apart = next((line.apart for line in lines if line.metric == (pages.ordering or task.primary)), "")
     failures = [
         Failure(one["sample_id"], one["repeat"], one["outcome"], one["reason"] or "no reason was given")
         for one in scores["failures"][:MOST_FAILURES]
@@ -148,9 +152,10 @@ def task_overview(pages: TaskPages, board: Board) -> TaskOverview:
         failed=scores["failed"],
         skipped=scores["skipped"],
         labels=tuple(scores["labels"]),
-        lines=_lines(task.task, board.run, board.base),
-        changes=_changes(pages),
+        lines=lines,
+        changes=_changes(pages) if not apart else None,
         ordering=pages.ordering,
+        apart=apart,
         failures=failures,
         history=_history(task.task, board),
         without_samples=reading.without_samples,
@@ -183,7 +188,7 @@ def _line(row: Row, other: Row | None, document: Mapping[str, Any], base: Mappin
         task=row.task,
         metric=row.metric,
         primary=row.primary,
-        unit={"percent": "%", "x1": "", "x100": ""}.get(row.unit, row.unit),
+        unit={"percent": "%", "x1": "", "x100": "× 100"}.get(row.unit, row.unit),
         arrow="↑" if row.higher_is_better else "↓",
         protocol=row.protocol[:8],
         run=_cell(row, decimals),

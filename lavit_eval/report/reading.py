@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
+from lavit_eval.compare_sides import Side
 from lavit_eval.errors import UsageError
 from lavit_eval.journal import Key
+from lavit_eval.paired_samples import scale_of_unit
 from lavit_eval.preparation import PreparedTask
 from lavit_eval.rescoring import Again, prepare_again
 from lavit_eval.runs import Run
@@ -36,7 +37,7 @@ class Item:
         return self.response.key
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TaskReading:
     """One task of a run."""
 
@@ -47,6 +48,20 @@ class TaskReading:
     """By repeat, then in the official order, or that of the journal without the annotation files."""
     without_samples: str | None
     """Why questions and references are not there; None where they are."""
+
+    @cached_property
+    def scales(self) -> Mapping[str, float]:
+        """Metric -> what brings a response's score to the unit of the score table: 100 where a right answer is 1."""
+        return {name: self._scale(name) for name in self.task.metrics}
+
+    def _scale(self, metric: str) -> float:
+        records = [item.record[metric] for item in self.items if isinstance(item.record.get(metric), Mapping)]
+        score = self.scores["metrics"].get(metric)
+        # Samples of a metric with sums come in its own unit.
+        if score is None or not records or "sums" in records[0]:
+            return 1.0
+        known = [one for item in self.items if (one := score_of(item.record, metric)) is not None]
+        return scale_of_unit(math.fsum(known) / max(1, len(known)), score)
 
     @property
     def ordering_metric(self) -> str | None:
@@ -79,7 +94,7 @@ def read_task(
             samples, reason = {sample.id: sample for sample in _prepared(run, task, again).samples}, None
         except UsageError as error:
             reason = str(error)
-    records = _records(run.task_folder(name) / "samples.jsonl")
+    records = _records(run, name)
     entries = run.entries(name)
     place = {sample_id: index for index, sample_id in enumerate(samples)}
     last = len(place)
@@ -88,19 +103,39 @@ def read_task(
     return TaskReading(task, scores, items, reason)
 
 
+def kept_items(side: Side, task: str, keys: Iterable[Key]) -> dict[Key, Item] | None:
+    """Return what a baseline keeps of a run's responses: scores by the primary metric, averaged over repeats.
+
+    There are no answers, media or reasons; None where it keeps nothing of the task's samples (a metric of whole sets).
+
+    Args:
+        side: A baseline.
+        task: One of its tasks.
+        keys: The responses to look for.
+
+    Raises:
+        UsageError: What it keeps is damaged.
+    """
+    if task not in side.stored:
+        return None
+    metric = str(side.task(task)["primary"])
+    kept = side.samples(task, metric)
+    scores = dict(zip(kept.clusters, kept.scores.tolist(), strict=True))
+    return {
+        (sample_id, repeat): Item(Response(sample_id, repeat, "answered"), None, {metric: {"score": scores[sample_id]}})
+        for sample_id, repeat in keys
+        if sample_id in scores
+    }
+
+
 def _prepared(run: Run, task: Task, again: Again) -> PreparedTask:
     return prepare_again(run, [task], again)[0]
 
 
-def _records(path: Path) -> dict[Key, Record]:
-    try:
-        with open(path, encoding="utf-8") as stream:
-            parsed = [json.loads(line) for line in stream]
-    except FileNotFoundError:
+def _records(run: Run, name: str) -> dict[Key, Record]:
+    if not (run.task_folder(name) / "samples.jsonl").exists():
         return {}
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read ({error}); score the run again: lavit-eval score RUN") from error
-    return {(record["sample_id"], record["repeat"]): record for record in parsed}
+    return {(record["sample_id"], record["repeat"]): record for record in run.records(name)}
 
 
 def score_of(record: Record, metric: str) -> float | None:

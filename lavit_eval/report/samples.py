@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lavit_eval.journal import Key
+from lavit_eval.multiple_choice import LETTERS
 from lavit_eval.report.media import Shown
 from lavit_eval.report.reading import Item, TaskReading, score_of
 from lavit_eval.report.script_data import write_script
@@ -22,8 +23,9 @@ CHUNK = 500
 LONGEST = 300
 """Characters of a text in the index; a longer one stands whole in the details."""
 OUTCOMES = {"answered": "a", "failed": "f", "skipped": "s"}
-NOT_NOTES = frozenset({"score", "answer"})
-"""Fields of a metric's record that the page shows elsewhere."""
+NOT_NOTES = frozenset({"score", "answer", "sums", "part"})
+"""Fields of a metric's record that the page shows elsewhere, or that only tests of differences read."""
+UNITS: Mapping[str, str] = {"percent": "%", "x100": "× 100", "dB": "dB"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,21 @@ class TaskPages:
         return self.reading.task.request in MAKING
 
     def pairs(self) -> Iterator[tuple[float | None, float | None]]:
-        """Yield the ordering metric's score of every item and of its counterpart in BASE."""
+        """Yield the ordering metric's score of every item and of its counterpart in BASE, in the metric's unit."""
         metric = self.ordering
         for item in self.reading.items:
             other = self.base.get(item.key) if self.base is not None else None
-            one = score_of(item.record, metric) if metric is not None else None
-            yield one, score_of(other.record, metric) if other is not None and metric is not None else None
+            one = self.score(item, metric) if metric is not None else None
+            yield one, self.score(other, metric) if metric is not None else None
+
+    def score(self, item: Item | None, metric: str) -> float | None:
+        """Return a response's score in the metric's unit, as the score table has it."""
+        found = score_of(item.record, metric) if item is not None else None
+        return None if found is None else found * self.reading.scales[metric]
+
+    def unit(self, metric: str | None) -> str:
+        """Return how a metric's unit is written after its name; empty where nothing is written."""
+        return UNITS.get(self.reading.scores["metrics"].get(metric, {}).get("unit", ""), "") if metric else ""
 
 
 def media_files(pages: TaskPages, run: Run, base: Run | None) -> dict[Path, MediumKind]:
@@ -88,6 +99,7 @@ def index_of(pages: TaskPages, chunk: int = CHUNK) -> dict[str, JSON]:
         "n": len(items),
         "chunk": chunk,
         "metric": metric,
+        "unit": pages.unit(metric),
         "higher": bool(scores.get("higher_is_better", True)),
         "ids": [item.response.sample_id for item in items],
         "repeats": [item.response.repeat for item in items] if several else None,
@@ -140,18 +152,18 @@ def _details(item: Item, pages: TaskPages, media: Mapping[Path, Shown], run: Run
 
 
 def _metrics(item: Item, other: Item | None, pages: TaskPages) -> list[JSON]:
-    """Return [metric, score, BASE's score, [[what else the record says, its value], ...]] in the task's order."""
+    """Return [metric, score, BASE's score, [[what else the record says, its value], ...], unit] in the task's order."""
     found = []
     for metric in pages.reading.task.metrics:
         part = item.record.get(metric)
-        theirs = score_of(other.record, metric) if other is not None else None
         if not isinstance(part, Mapping):
             continue
         notes = [[name, _text(value)] for name, value in part.items() if name not in NOT_NOTES]
         counted = part.get("answer")
         if counted is not None and _text(counted) != item.response.text:
             notes.insert(0, ["counted as", _text(counted)])
-        found.append([metric, _short(score_of(item.record, metric)), _short(theirs), notes])
+        scores = [_short(pages.score(one, metric)) for one in (item, other)]
+        found.append([metric, *scores, notes, pages.unit(metric)])
     return found
 
 
@@ -162,7 +174,8 @@ def _media(
     kind: MediumKind = "image" if pages.reading.task.request == "generate_image" else "video"
     sample = item.sample
     for medium in sample.media if sample is not None else ():
-        yield "shown to the model", medium.kind, Path(medium.path), medium.name
+        part = "" if medium.segment is None else f" (shown: {medium.segment})"
+        yield "shown to the model", medium.kind, Path(medium.path), medium.name + part
     if item.response.medium is not None:
         made = run.folder / item.response.medium
         yield "generated", kind, made, made.name
@@ -184,6 +197,9 @@ def _facts(item: Item, pages: TaskPages) -> list[JSON]:
     facts = [[str(name), _text(value)] for name, value in (item.record.get("extra") or {}).items()]
     if pages.making:
         facts += [[name, _text(value)] for name, value in _recipe(item).items() if name != "ids"]
+    if (ranked := item.response.likelihoods) is not None:
+        options = zip(LETTERS, ranked.summed, ranked.normalised, strict=False)
+        facts += [[f"log-likelihood of {one}", f"{total:.3f}, per token {mean:.3f}"] for one, total, mean in options]
     facts += [[name.replace("_", " "), str(count)] for name, count in item.response.counts.items() if count]
     return facts + [[f"{name} time", f"{seconds:.3g} s"] for name, seconds in item.response.times.items()]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lavit_eval.digests import cached_digest
+from lavit_eval.digests import cached_digest, digest_json
 from lavit_eval.errors import MediumError
+from lavit_eval.sample import Segment
 from lavit_eval.video.picture import squash
+from lavit_eval.video.picture_folder import folder_digest
 from lavit_eval.video.reencode import reencode
 from lavit_eval.video.selection import select_clips
 from lavit_eval.video.settings import CLIP_FRAMES, VideoSettings
@@ -38,10 +40,25 @@ class VideoClips:
     frames: int
     """Frames of the whole re-encoded stream."""
     digest: str
-    """SHA-256 of the source file's content."""
+    """SHA-256 of what was shown: the file's content, or content and segment (`medium_digest`)."""
+    file_digest: str = ""
+    """SHA-256 of the file's content."""
 
 
-def load_clips(path: Path, settings: VideoSettings, cache: ClipCache | None = None) -> VideoClips:
+def medium_digest(file_digest: str, segment: Segment | None) -> str:
+    """Return the SHA-256 that stands for what is shown: the file's own, or that of file and segment together."""
+    if segment is None:
+        return file_digest
+    return digest_json({"file": file_digest, "segment": [str(segment.start), str(segment.end)]})
+
+
+def load_clips(
+    path: Path,
+    settings: VideoSettings,
+    cache: ClipCache | None = None,
+    segment: Segment | None = None,
+    rate: int | None = None,
+) -> VideoClips:
     """Turn a video file into the clips that the model sees.
 
     A raw MPEG-4 Part 2 stream (told by its content, not by its name) has no times that could be brought to 6 per
@@ -51,21 +68,24 @@ def load_clips(path: Path, settings: VideoSettings, cache: ClipCache | None = No
         path: The file.
         settings: What decides the result.
         cache: Looked up before, filled after.
+        segment: Only this part of the file, as if it were a file of its own.
+        rate: Pictures a second where the path is a folder of them.
 
     Raises:
         MediumError: The file is missing, empty, truncated, damaged, or has no video, frames or I-frame.
     """
     try:
-        digest = cached_digest(path)
+        file_digest = cached_digest(path) if rate is None else folder_digest(path, rate)
     except OSError as error:
         raise MediumError(f"video {path} cannot be read: {error.strerror}.") from error
+    digest = medium_digest(file_digest, segment)
     found = cache.get(digest, settings) if cache else None
     if found is None:
-        with _coded(path, settings) as stream:
+        with coded_stream(path, settings, segment, rate) as stream:
             found = stream_clips(stream, settings, digest)
         if cache:
             cache.put(found, settings)
-    return found
+    return replace(found, file_digest=file_digest)
 
 
 def stream_clips(stream: Mpeg4Stream, settings: VideoSettings, digest: str = "") -> VideoClips:
@@ -91,10 +111,15 @@ def stream_clips(stream: Mpeg4Stream, settings: VideoSettings, digest: str = "")
     return VideoClips(np.stack([keyframes[start] for start in starts]), motions, tuple(starts), total, digest)
 
 
-def _coded(path: Path, settings: VideoSettings) -> Mpeg4Stream:
-    with VideoFile(path) as file:
+def coded_stream(
+    path: Path, settings: VideoSettings, segment: Segment | None = None, rate: int | None = None
+) -> Mpeg4Stream:
+    """Return a video file, or a segment of it, re-encoded; a raw MPEG-4 stream as it is (raises MediumError)."""
+    with VideoFile(path, rate) as file:
         ready = file.is_elementary
-    return Mpeg4Stream.read(path) if ready else reencode(path, settings)
+    if ready and segment is not None:
+        raise MediumError(f"video {path} is a raw MPEG-4 stream without times, so its segment {segment} is not known.")
+    return Mpeg4Stream.read(path) if ready else reencode(path, settings, segment, rate)
 
 
 def _decoded(

@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavit_eval.errors import MediumError
+from lavit_eval.sample import JSON, Medium, Segment
 from lavit_eval.video.cache import ClipCache
 from lavit_eval.video.loaded import Loaded, load_medium
 from lavit_eval.video.settings import VideoSettings
@@ -40,22 +42,35 @@ def main(load: Loader = load_medium) -> None:
     for line in incoming:
         medium = json.loads(line)
         try:
-            answer(outgoing, _answered(load, medium["kind"], medium["path"], settings, cache))
+            answer(outgoing, _answered(load, unpack_medium(medium), settings, cache))
         except BrokenPipeError:
             return
 
 
 def _answered(
-    load: Loader, kind: str, path: str, settings: VideoSettings, cache: ClipCache | None
+    load: Loader, medium: Medium, settings: VideoSettings, cache: ClipCache | None
 ) -> tuple[dict[str, Any], list[NDArray[Any]]]:
     try:
-        loaded = load(kind, path, settings, cache)
+        loaded = load(medium, settings, cache)
     except MediumError as error:
         return {"error": str(error)}, []
     except Exception:
         return {"raised": traceback.format_exc()}, []
     arrays: list[NDArray[Any]] = [loaded.keyframes, *([] if loaded.motions is None else [loaded.motions])]
-    return {"digest": loaded.digest, "shapes": [array.shape for array in arrays]}, arrays
+    digests = [loaded.digest, loaded.file_digest]
+    return {"digests": digests, "shapes": [array.shape for array in arrays]}, arrays
+
+
+def pack_medium(medium: Medium) -> dict[str, JSON]:
+    """Return a medium as JSON; times stay exact fractions."""
+    segment = None if medium.segment is None else [str(medium.segment.start), str(medium.segment.end)]
+    return {"medium": [medium.kind, medium.path, medium.name], "segment": segment, "rate": medium.rate}
+
+
+def unpack_medium(packed: Mapping[str, JSON]) -> Medium:
+    """Return the medium of a line."""
+    (kind, path, name), segment = packed["medium"], packed["segment"]
+    return Medium(kind, path, name, segment and Segment(*map(Fraction, segment)), packed["rate"])
 
 
 def answer(outgoing: BinaryIO, said: tuple[dict[str, Any], list[NDArray[Any]]]) -> None:

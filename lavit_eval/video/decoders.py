@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lavit_eval.errors import MediumError
 from lavit_eval.sample import Medium
+from lavit_eval.video.decoder import pack_medium
 from lavit_eval.video.loaded import Loaded
 from lavit_eval.video.settings import VideoSettings
 
@@ -147,7 +148,7 @@ class _Process:
         stdin, stdout = process.stdin, process.stdout
         assert stdin is not None
         assert stdout is not None
-        _say(stdin, {"kind": medium.kind, "path": medium.path})
+        _say(stdin, pack_medium(medium))
         line = stdout.readline()
         if not line.endswith(b"\n"):
             raise EOFError(line)
@@ -158,7 +159,8 @@ class _Process:
             return None
         types: tuple[Any, ...] = (np.uint8, np.float32)
         arrays = [_read(stdout, np.empty(shape, kind)) for shape, kind in zip(head["shapes"], types, strict=False)]
-        return Loaded(head["digest"], arrays[0], arrays[1] if len(arrays) > 1 else None)
+        digest, file_digest = head["digests"]
+        return Loaded(digest, file_digest, arrays[0], arrays[1] if len(arrays) > 1 else None)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from itertools import repeat
+from math import floor
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +14,9 @@ from av.container import Flags
 from av.stream import Disposition
 
 from lavit_eval.errors import MediumError
+from lavit_eval.sample import Segment
 from lavit_eval.video.disposable import nal_length_size, worth_decoding
+from lavit_eval.video.picture_folder import open_pictures
 from lavit_eval.video.timing import Clock, ConstantRate, RateFilter, rescale
 
 ELEMENTARY_STREAM = "m4v"
@@ -21,31 +24,31 @@ ELEMENTARY_STREAM = "m4v"
 _MICROSECOND = Fraction(1, 1_000_000)
 _SHORTFALL = Fraction(1, 10)
 """Seconds that a whole file may lack of its stated length: times are rounded."""
+_SEEKABLE = ("mov,mp4", "matroska")
+"""How the names of formats begin whose index leads to the keyframe before a time."""
+_WORTH_SEEKING = 10
+"""A segment that begins at fewer seconds is reached by decoding from the file's beginning."""
+_ROUNDED = Fraction(1, 2000)
+"""Seconds by which a file's rounding may have moved a picture's time."""
+_SEEK_MARGIN = 2
+"""Seconds by which the search aims too early: pictures right after a keyframe may lean on what precedes it."""
 
 
 class OutOfOrderError(Exception):
-    """Pictures came out of the decoder in another order than their times say."""
+    """Pictures came out of the decoder in another order than their times say, or a shortcut missed its place."""
 
 
 class VideoFile:
     """An open video file; use it in a `with` statement.
 
     Raises:
-        MediumError: The file is missing, empty, truncated, or holds no video.
+        MediumError: The file is missing, empty, truncated, or holds no video; or the folder no pictures in order.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the file and choose its video stream as the ffmpeg command does."""
+    def __init__(self, path: Path, rate: int | None = None) -> None:
+        """Open the file and choose its video stream as the ffmpeg command does; with a rate, a folder of pictures."""
         self.path = path
-        if not path.is_file():
-            raise MediumError(f"video {path} does not exist.")
-        if path.stat().st_size == 0:
-            raise MediumError(f"video {path} is empty.")
-        try:
-            # "file:" keeps a colon in a name from being taken for a protocol; a playlist may name local files only.
-            self.container: Any = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
-        except (av.FFmpegError, OSError) as error:
-            raise MediumError(f"video {path} cannot be opened (truncated, or no video): {reason(error)}.") from error
+        self.container: Any = _opened(path) if rate is None else open_pictures(path, rate)
         # PyAV asks libav to make up presentation times, one picture late in AVI files; the ffmpeg command does not.
         self.container.flags &= ~Flags.gen_pts.value
         self.stream: Any = self._choose()
@@ -109,6 +112,77 @@ class VideoFile:
         self._check_whole(clock.end)
         for slot, shown in rate.finish(clock.end):
             yield from repeat(shown, constant.copies(slot))
+
+    def segment_pictures(self, fps: int, segment: Segment, quick: bool = True) -> Generator[Any, None, None]:
+        """Yield the frame shown in each slot of a segment, as `pictures` would of a file that holds it alone.
+
+        The segment holds the pictures with start <= time < end, where the file begins at time 0; a time that the file
+        had to round (Matroska counts milliseconds) counts as what it was rounded from. The first picture opens the
+        first slot, and the last one is shown until the segment's end or the file's, whichever comes first.
+
+        Args:
+            fps: Slots per second.
+            segment: May run over the file's end, but must hold a picture.
+            quick: Begin at the keyframe before the segment where the file's index gives it, and end with the segment.
+
+        Raises:
+            MediumError: As `pictures`; or no picture lies in the segment.
+            OutOfOrderError: With `quick` only: times or index cannot be trusted, so begin again without it.
+        """
+        rate: RateFilter[Any] = RateFilter(self.stream.time_base, fps)
+        early = min(self.stream.time_base / 2, _ROUNDED)
+        begin, stop = ((time - early) / self.stream.time_base for time in (segment.start, segment.end))
+        length = segment.end / self.stream.time_base
+        first = last = None
+        end = length
+        for frame, pts, until in self._timed(begin, quick):
+            if quick and last is not None and pts <= last:
+                raise OutOfOrderError
+            last = pts
+            if pts >= stop:
+                end = length
+                if quick:
+                    break
+            elif pts >= begin:
+                first, end = pts if first is None else first, min(Fraction(until), length)
+                for _, shown in rate.push(frame, pts - first):
+                    yield shown
+        if first is None:
+            seen = "" if last is None else f"; the last picture that was read is at {_at(last * self.stream.time_base)}"
+            raise MediumError(f"video {self.path} has no picture in its segment {segment}{seen}.")
+        for _, shown in rate.finish(end - first):
+            yield shown
+
+    def _timed(self, begin: Fraction, quick: bool) -> Iterator[tuple[Any, int, int]]:
+        """Yield (frame, its time, the file's end as far as it is known by now) from before a time to the end."""
+        clock, shift = self._clock(), self._shift()
+        sought = quick and self._seek(begin, shift)
+        first = True
+        try:
+            for frame in self._decode(self.packets()):
+                pts = clock.stamp(_shifted(frame.pts, shift), _shifted(frame.dts, shift), frame.duration or 0)
+                if sought and first and pts > begin:
+                    raise OutOfOrderError
+                first = False
+                yield frame, pts, clock.end
+        except MediumError:
+            if sought:
+                raise OutOfOrderError from None
+            raise
+        if sought and first:
+            raise OutOfOrderError
+        self._check_whole(clock.end)
+
+    def _seek(self, begin: Fraction, shift: int) -> bool:
+        """Go to the keyframe before a time, if the file is of a kind where that is worth it and safe."""
+        early = begin - _SEEK_MARGIN / self.stream.time_base
+        if begin * self.stream.time_base < _WORTH_SEEKING or not self.container.format.name.startswith(_SEEKABLE):
+            return False
+        try:
+            self.container.seek(floor(early) - shift, stream=self.stream, backward=True)
+        except av.FFmpegError as error:
+            raise OutOfOrderError from error
+        return True
 
     def frames(self) -> Iterator[Any]:
         """Yield every frame once, in the order in which they are shown.
@@ -199,6 +273,10 @@ def _seconds(text: str) -> Fraction:
         return Fraction(0)
 
 
+def _at(seconds: Fraction) -> str:
+    return f"{float(seconds):.1f} s"
+
+
 def _shifted(time: int | None, shift: int) -> int | None:
     return None if time is None else time + shift
 
@@ -206,3 +284,15 @@ def _shifted(time: int | None, shift: int) -> int | None:
 def reason(error: Exception) -> str:
     """Return libav's words for an error, without its number and the file's name."""
     return str(getattr(error, "strerror", None) or error).rstrip(".")
+
+
+def _opened(path: Path) -> Any:
+    if not path.is_file():
+        raise MediumError(f"video {path} does not exist.")
+    if path.stat().st_size == 0:
+        raise MediumError(f"video {path} is empty.")
+    try:
+        # "file:" keeps a colon in a name from being taken for a protocol; a playlist may name local files only.
+        return av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+    except (av.FFmpegError, OSError) as error:
+        raise MediumError(f"video {path} cannot be opened (truncated, or no video): {reason(error)}.") from error

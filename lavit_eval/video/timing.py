@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from math import floor
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -105,9 +106,9 @@ class RateFilter(Generic[Item]):
         if self._next is None:
             self._next = slot
 
-    def finish(self, end: int) -> Iterator[tuple[int, Item]]:
-        """Yield the slots that the last picture fills until the stream's end."""
-        yield from self._until(self.slot(end))
+    def finish(self, end: int | Fraction) -> Iterator[tuple[int, Item]]:
+        """Yield the slots that the last picture fills until the end, of the stream or (a fraction) of a segment."""
+        yield from self._until(self.slot(end) if isinstance(end, int) else floor(end * self._factor + Fraction(1, 2)))
         self._held = None
 
     def _until(self, slot: int) -> Iterator[tuple[int, Item]]:

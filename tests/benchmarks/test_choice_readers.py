@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from lavit_eval.errors import UsageError
 from lavit_eval.preparation import prepare_task
 from lavit_eval.published import beside
 from lavit_eval.registry import Catalogue
+from lavit_eval.sample import Segment
 from tests.benchmarks.caption_layouts import put
 from tests.benchmarks.choice_layouts import (
     BOUND,
@@ -220,13 +222,49 @@ def test_mvbench_missing_videos_stay_in_the_denominator(tmp_path: Path) -> None:
     assert "2 of" in problems[0]
 
 
-def test_mvbench_whole_videos_do_not_stand_in_for_segments(tmp_path: Path) -> None:
+def test_mvbench_of_whole_videos_the_segment_is_shown(tmp_path: Path) -> None:
+    """Segments that are cut already are shown as they are: their times are those of the whole video."""
     write_mvbench(tmp_path / "mvbench")
-    (tmp_path / "mvbench" / "star" / "Charades_segment").rename(tmp_path / "mvbench" / "star" / "Charades_v1_480")
+    assert {s.media[0].segment for s in Mvbench().read(tmp_path, "test").samples} == {None}
+    for cut, whole in (("star/Charades_segment", "star/Charades_v1_480"), ("sta/sta_video_segment", "sta/sta_video")):
+        (tmp_path / "mvbench" / cut).rename(tmp_path / "mvbench" / whole)
     samples = Mvbench().read(tmp_path, "test").samples
-    absent = {s.categories["task"] for s in samples if not Path(s.media[0].path).exists()}
-    assert absent == {"Action Sequence", "Action Prediction", "Object Interaction"}
-    assert absent <= {name.replace("_", " ").title() for name in BOUND}
+    assert all(Path(sample.media[0].path).is_file() for sample in samples)
+    parts = {sample.categories["task"]: sample.media[0].segment for sample in samples if sample.media[0].segment}
+    assert set(parts.values()) == {Segment.seconds(1.2, 9)}
+    bound = {name.replace("_", " ").title() for name in BOUND}
+    assert set(parts) == bound - {"Episodic Reasoning"}
+    assert "star/Charades_v1_480/1.mp4" in {sample.media[0].name for sample in samples}
+
+
+@pytest.mark.parametrize(
+    "times",
+    [{"start": 3.0}, {"start": 9.0, "end": 2.0}, {"start": "1", "end": "2"}],
+    ids=str,
+)
+def test_mvbench_a_whole_video_needs_times(tmp_path: Path, times: dict[str, object]) -> None:
+    write_mvbench(tmp_path / "mvbench")
+    (tmp_path / "mvbench" / "sta" / "sta_video_segment").rename(tmp_path / "mvbench" / "sta" / "sta_video")
+    rows = [{key: value for key, value in row.items() if key not in ("start", "end")} for row in mvbench_rows("any")]
+    write_json(tmp_path / "mvbench/json/action_localization.json", [{**row, **times} for row in rows])
+    with pytest.raises(UsageError, match=r"action_localization\.json, entry 1 .*has no times in seconds"):
+        Mvbench().read(tmp_path, "test")
+
+
+def test_mvbench_episodes_may_be_folders_of_frames(tmp_path: Path) -> None:
+    write_mvbench(tmp_path / "mvbench")
+    shutil.rmtree(tmp_path / "mvbench" / "tvqa" / "video_fps3_hq_segment")
+    for number in (1, 2):
+        put(tmp_path / "mvbench" / "tvqa" / "frames_fps3_hq" / f"{number}.mp4", ["00001.jpg", "00002.jpg"])
+    samples = Mvbench().read(tmp_path, "test").samples
+    episodes = [sample.media[0] for sample in samples if sample.categories["task"] == "Episodic Reasoning"]
+    assert [(medium.rate, medium.segment) for medium in episodes] == [(3, Segment.seconds(1.2, 9))] * 2
+    assert episodes[0].name == "tvqa/frames_fps3_hq/1.mp4"
+    assert {sample.media[0].rate for sample in samples if sample.media[0] not in episodes} == {None}
+    prepared, problems = prepare_task(Catalogue().task("mvbench"), tmp_path, None, {"mvbench": 40})
+    assert (prepared.missing, problems) == ((), [])
+    (tmp_path / "mvbench" / "tvqa" / "frames_fps3_hq" / "1.mp4" / "00002.jpg").write_bytes(b"other bytes")
+    assert prepare_task(Catalogue().task("mvbench"), tmp_path, None, {"mvbench": 40})[0].data != prepared.data
 
 
 def test_mvbench_table_of_what_was_found_is_refused(tmp_path: Path) -> None:

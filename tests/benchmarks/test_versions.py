@@ -123,3 +123,28 @@ def test_the_version_belongs_to_the_output(tmp_path: Path, name: str, monkeypatc
     ]
     found = (benchmark.version, digest_json(samples)[:16])
     assert found == KNOWN[name], f"{name} gives other Samples: raise its version and record {found} here"
+
+
+STEMS = {
+    "mmbench": "caac9767d370b0e7",
+    "scienceqa_img": "5dd2dfa372fbff28",
+    "seed_bench": "fda25d892825e177",
+    "egoschema": "40d199b1de84f54b",
+    "mvbench": "678391bf29b2004e",
+    "nextqa_mc": "40a92dbc4c2a937e",
+    "perception_test_mc": "84732dd91d93ca72",
+    "video_mme": "1abed8388ce37324",
+}
+"""Reader of multiple choice -> the digest of its questions without options, which are asked where texts are ranked."""
+
+
+def test_every_reader_with_options_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAVIT_EVAL_CACHE", str(tmp_path / "cache"))
+    for name, (benchmark, write, folder, split) in CASES.items():
+        write(tmp_path / name / folder)
+        samples = benchmark.read(tmp_path / name, split).samples
+        stems = [sample.stem for sample in samples]
+        assert all(stems) == (name in STEMS) == ("choices" in samples[0].extra), name
+        if name in STEMS:
+            found = digest_json(stems)[:16]
+            assert found == STEMS[name], f"{name} asks otherwise: raise its version and record {found} here"

@@ -45,3 +45,17 @@ def test_a_bad_entry_is_named(tmp_path: Path, change: dict[str, Any], said: str)
     write_vizwiz(tmp_path / "vizwiz", [first, {**second, **change}])
     with pytest.raises(UsageError, match=r"val\.json, entry 2 .*" + said):
         VizwizVqa().read(tmp_path, "val")
+
+
+def test_two_stages_ask_first_whether_there_is_an_answer(tmp_path: Path) -> None:
+    write_vizwiz(tmp_path / "vizwiz")
+    one = VizwizVqa().read(tmp_path, "val").samples
+    two = VizwizVqa().read(tmp_path, "val", stages="two").samples
+    assert len(two) == 2 * len(one)
+    first, second = two[:2]
+    assert first.id == f"{one[0].id}#answerable"
+    assert first.question == f'Is the question: "{one[0].question}" answerable?'
+    assert (second.id, second.question, second.references) == (one[0].id, one[0].question, one[0].references)
+    assert first.extra["image"] == second.extra["image"] == one[0].id
+    with pytest.raises(UsageError, match="stages of vizwiz_vqa is one or two"):
+        VizwizVqa().read(tmp_path, "val", stages="three")

@@ -6,13 +6,18 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from lavit_eval.data_files import data_folder
+from lavit_eval.demo.events import draw_film
+from lavit_eval.demo.language import captions
 from lavit_eval.demo.material import canary_checkpoint
 from lavit_eval.errors import UsageError
-from lavit_eval.models.video_lavit.loading import read_blueprint
+from lavit_eval.models.video_lavit.loading import load_understanding, read_blueprint
+from lavit_eval.models.video_lavit.token_generation import Marks, Written, write_tokens
 from lavit_eval.models.video_lavit.tokenizer import Tokenizer
 from lavit_eval.models.video_lavit.weight_reading import read_facts
+from lavit_eval.sample import Settings
 
 STAGES = ("early", "middle", "final")
 
@@ -42,7 +47,28 @@ def test_the_log_says_that_no_code_is_dead_and_what_was_learned() -> None:
     motion = next(fact for fact in reversed(facts) if fact["stage"] == "motion codes")
     assert motion["used"] > 0.9
     last = next(fact for fact in reversed(facts) if fact["stage"] == "language on dev")
-    assert min(last["direction"], last["pan"], last["order"]) > 0.8
+    assert min(last[kind] for kind in ("direction", "pan", "order")) > 0.8
+    # These ask for a shape by its form.
+    assert min(last[kind] for kind in ("color", "size", "position")) > 0.8
+
+
+def test_after_a_caption_the_last_stage_writes_codes_between_their_marks() -> None:
+    folder = canary_checkpoint("canary/final") / "language_model_sft"
+    model = load_understanding(read_blueprint(folder), torch.device("cpu"), torch.float32)
+    tokenizer, tokens = Tokenizer(folder / "tokenizer.model"), model.tokens
+    prompts = [tokenizer.encode(captions(draw_film(7, "test", index))[0]) for index in range(4)]
+    settings = Settings(do_sample=False, min_new_tokens=1, max_new_tokens=140)
+    pictures = write_tokens(model, prompts, Marks.image(tokens), settings, guidance=1.0)
+    for written in pictures:
+        assert isinstance(written, Written)
+        assert written.ended
+        assert len(written.new) > 1
+        assert all(tokens.visual_offset <= token < tokens.motion_start for token in written.new[:-1])
+    prompts = [written.full for written in pictures if isinstance(written, Written)]
+    for written in write_tokens(model, prompts, Marks.motion(tokens), settings, guidance=1.0):
+        assert isinstance(written, Written)
+        assert all(tokens.motion_offset <= token < tokens.total for token in written.new[:135])
+        assert len(written.new) >= 135
 
 
 def _value(path: Path, task: str) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.canary.chain import Outcome, seen_in_digests, seen_in_scores
-from tests.canary.damage import FAULTS, Sighting, table
+from tests.canary.damage import FAULTS, Sighting, enough, table
 from tests.canary.faults import Fault
 
 
@@ -69,3 +69,12 @@ def test_the_table_counts_what_was_seen_and_shows_misses() -> None:
     text = table(found, outcome(52), 15)
     assert "1 seen in the scores, 2 in scores, input digests or parity cases" in text
     assert "| three | no | **no** |" in text
+
+
+def test_enough_is_28_and_38_of_40() -> None:
+    seen, elsewhere, missed = (
+        Sighting("one", *texts, "") for texts in (("qa -3.0", ""), ("", "1 of 2 inputs"), ("", ""))
+    )
+    assert enough([seen] * 28 + [elsewhere] * 10 + [missed] * 2)
+    assert not enough([seen] * 27 + [elsewhere] * 13)
+    assert not enough([seen] * 37 + [missed] * 3)

@@ -24,14 +24,19 @@ class Blob:
 
     def form(self) -> str:
         """Return the kind of shape that fits the blob best, drawn in the blob's bounding box."""
-        rows, columns = np.nonzero(self.mask)
-        box = self.mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        box = _cropped(self.mask)
         overlaps = {}
         for kind in KINDS:
-            drawn = shape_mask(kind, max(box.shape))
+            drawn = _cropped(shape_mask(kind, max(box.shape)))
             fitted = ndimage.zoom(drawn.astype(float), np.array(box.shape) / drawn.shape, order=1) > 0.5
             overlaps[kind] = (fitted & box).sum() / (fitted | box).sum()
         return max(overlaps, key=lambda kind: float(overlaps[kind]))
+
+
+def _cropped(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the part of a mask within its bounding box; a star does not fill the square that it is drawn in."""
+    rows, columns = np.nonzero(mask)
+    return mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
 
 
 def find_shapes(pixels: NDArray[np.uint8]) -> dict[str, Blob]:

@@ -50,8 +50,8 @@ def test_the_marker_lists_every_file(demo_root: Path) -> None:
         "ucf101_t2v_demo": 8,
         "mscoco_t2i_30k_demo": 4,
         "long_video_demo": 4,
-        "image_to_video_demo": 4,
-        "video_reconstruction_demo": 4,
+        "image_to_video_demo": 8,
+        "video_reconstruction_demo": 8,
     }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lavit_eval.demo.drawing import draw_frame, draw_frames
-from lavit_eval.demo.events import ASKED, FRAMES, PLOTS, REACH, Plot, draw_film, plot_of
+from lavit_eval.demo.events import ASIDE, ASKED, FRAMES, NEAR, PLOTS, REACH, Plot, draw_film, plot_of
 from lavit_eval.demo.language import MOTION_KINDS, ask, captions, choices, kind_of
 from lavit_eval.demo.world import DIRECTIONS, HEIGHT, MARGIN, WIDTH, Scene
 
@@ -42,7 +42,7 @@ def test_every_answer_is_as_frequent_as_any_other(plot: Plot) -> None:
 
 def test_the_first_frame_leaves_every_way_open() -> None:
     for film in FILMS:
-        if film.pan:
+        if plot_of(film) in ("pan", "pair"):
             continue
         x, y, size = film.main.x, film.main.y, film.main.size
         assert min(x, y, WIDTH - x - size, HEIGHT - y - size) >= REACH + MARGIN
@@ -50,6 +50,25 @@ def test_the_first_frame_leaves_every_way_open() -> None:
             across = max(other.x - x - size, x - other.x - other.size)
             down = max(other.y - y - size, y - other.y - other.size)
             assert max(across, down) >= REACH + MARGIN or (across >= 0 and down >= 0)
+
+
+def test_the_first_frame_does_not_say_which_of_a_pair_moves_nor_where() -> None:
+    films = [draw_film(2, "test", index, ("pair",)) for index in range(48)]
+    for film in films:
+        one, other = film.shapes[:2]
+        assert {one.y + one.size // 2 < HEIGHT // 2, other.y + other.size // 2 < HEIGHT // 2} == {True, False}
+        assert (one.direction, other.direction) in (("left", None), ("right", None))
+        for shape in (one, other):
+            assert 2 * ASIDE <= abs(2 * shape.x + shape.size - WIDTH) <= 2 * NEAR
+            for third in film.shapes[2:]:
+                left, right = shape.x - REACH, shape.x + shape.size + REACH
+                assert (
+                    third.x >= right
+                    or third.x + third.size <= left
+                    or not (third.y < shape.y + shape.size and shape.y < third.y + third.size)
+                )
+    larger = sum(film.shapes[0].size > film.shapes[1].size for film in films)
+    assert 12 <= larger <= 36
 
 
 def test_a_turn_changes_the_way_half_way() -> None:
@@ -74,7 +93,8 @@ def test_what_is_said_is_true(film: Scene) -> None:
     ways = [way for way in (film.pan, film.main.direction, film.main.then) if way]
     for text in captions(film):
         assert all(way in text for way in ways)
-    for kind in MOTION_KINDS - set(ASKED[plot_of(film)]):
+    told = {"direction"} if plot_of(film) == "pair" else set()
+    for kind in MOTION_KINDS - set(ASKED[plot_of(film)]) - told:
         with pytest.raises(ValueError, match=r"told here|nothing moves"):
             ask(film, kind)
 

@@ -17,8 +17,9 @@ from lavit_eval.engines.messages import (
     unpack_samples,
 )
 from lavit_eval.models.protocol import ModelOptions
-from lavit_eval.sample import Medium, Request, Response, Sample, Seeds, Settings
+from lavit_eval.sample import Likelihoods, Medium, Request, Response, Sample, Seeds, Segment, Settings
 
+CUT = Medium("video", "/data/c", "c", Segment.frames(1, 20, 3), 3)
 FILM = Medium("video", "/data/a b\u2028.avi", "video/a b\u2028.avi")
 
 
@@ -28,7 +29,7 @@ def test_requests_come_back() -> None:
         Request("é\n1", 0, "answer", (FILM,), "what\u2028?", greedy, Seeds(42, 0, 2**62 + 1)),
         Request("2", 1, "choose", (), "which?", drawn, Seeds(42, 1, 3, "t/2"), options=("a", "b")),
         Request("3", 0, "generate_video", (), "a cat", greedy, Seeds(1, 0, 5), generation={"clips": 2}, output="/o/3"),
-        Request("4", 0, "answer", (FILM, FILM), "", Settings(), Seeds(42, 0, 9)),
+        Request("4", 0, "answer", (FILM, CUT), "", Settings(), Seeds(42, 0, 9)),
     ]
     packed = from_line(to_line(pack_requests(requests)))
     assert unpack_requests(packed) == requests
@@ -41,6 +42,7 @@ def test_responses_come_back() -> None:
         Response("2", 1, "failed", error="It broke."),
         Response("3", 0, "answered", medium="tasks/t/media/3.mkv", medium_digest="ff"),
         Response("4", 0, "answered", text=""),
+        Response("5", 0, "answered", text="A", likelihoods=Likelihoods.of([-1.5, -2.25], [1, 3])),
     ]
     line = to_line({"responses": pack_responses(responses)})
     assert line.count("\n") == 1
@@ -49,7 +51,7 @@ def test_responses_come_back() -> None:
 
 def test_samples_and_options_come_back() -> None:
     samples = [
-        Sample("1", (FILM,), "what?", ("cat", "dog"), {"kind": "x"}, {"deep": [1, {"a": None}]}, (FILM,), "g"),
+        Sample("1", (FILM,), "what?", ("cat", "dog"), {"kind": "x"}, {"deep": [1, {"a": None}]}, (CUT,), "g"),
         Sample("2", (), "", ()),
     ]
     assert unpack_samples(from_line(to_line({"s": pack_samples(samples)}))["s"]) == samples

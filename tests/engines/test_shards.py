@@ -254,6 +254,7 @@ def test_the_command_line_of_shards(tmp_path: Path, capsys: pytest.CaptureFixtur
     [
         (["--shard", "3/2"], "--shard '3/2' is not I/N"),
         (["--shard", "1/2", "--fresh"], "give the shards a new --run-id"),
+        (["--shard", "1/2", "--judge-model", "m"], "then `lavit-eval judge RUN"),
         (["--shard", "1/2", "--retry-failed"], "finish the shards, then give it without --shard"),
         (["--ray-address", "auto"], "--ray-address belongs to --engine ray"),
         (["--engine", "ray", "--device", "cuda:0,cuda:1"], "give --device cuda, and --workers N"),

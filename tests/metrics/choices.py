@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lavit_eval.metrics.mme import COGNITION, PERCEPTION
 from lavit_eval.metrics.pope import CATEGORIES
-from lavit_eval.sample import Sample
+from lavit_eval.sample import Likelihoods, Sample
 
 REPLIES = (
     *("Yes", "no.", "not sure", "  yes", "", "NO!", "the answer is no", "Yes, it is", "nope", "yes or no"),
@@ -64,3 +64,29 @@ def choice_set() -> tuple[list[Sample], list[str]]:
     texts = [replies[place % len(replies)] for place in range(len(samples))]
     texts[-3:] = [sample.references[0] for sample in samples[-3:]]
     return samples, texts
+
+
+def ranked_set() -> tuple[list[Sample], list[str], list[Likelihoods | None]]:
+    """Return questions in two categories, choices, and likelihoods of most of them."""
+    samples = [
+        Sample(str(n), (), "?", ("ABC"[n % 3],), {"question_type": "xy"[n % 2]}, {"choices": ["left", "a dog", "two"]})
+        for n in range(12)
+    ]
+    sums = [[-1.0 - (n * k) % 7 for k in (1, 3, 5)] for n in range(12)]
+    ranked = [None if n % 5 == 4 else Likelihoods.of(sums[n], [1, 4, 2]) for n in range(12)]
+    return samples, ["B", "left", "none", "C"] * 3, ranked
+
+
+def stages(name: str, *answers: str) -> list[Sample]:
+    """Return both questions of an image, which ten people answered so (the last answer fills up)."""
+    people = (*answers, *[answers[-1]] * (10 - len(answers)))
+    return [
+        Sample(name + end, (), "?", people, {}, {"stage": stage, "image": name})
+        for end, stage in (("#answerable", "answerable"), ("", "answer"))
+    ]
+
+
+def stage_set() -> tuple[list[Sample], list[str]]:
+    """Return images that are asked about in two stages, with replies."""
+    samples = [one for n in range(6) for one in stages(str(n), *["unanswerable", "red"][n % 2 :], "two")]
+    return samples, ["yes", "red", "no", "red", "I know", "two", "Yes", "Two.", "", "", "NO", "unanswerable"]

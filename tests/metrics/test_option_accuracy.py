@@ -7,78 +7,18 @@ import random
 import pytest
 
 from lavit_eval.errors import UsageError
-from lavit_eval.metrics.option_accuracy import Accuracy, AccuracyFirstLetter, CircularAccuracy
-from lavit_eval.metrics.option_answers import (
-    READINGS,
-    exact_option,
-    first_option,
-    scienceqa_option,
-    vlmevalkit_option,
+from lavit_eval.metrics.option_accuracy import (
+    Accuracy,
+    AccuracyFirstLetter,
+    AccuracyScienceqaLmmsEval,
+    ChoiceAccuracy,
+    ChoiceAccuracyVideomme,
+    CircularAccuracy,
 )
 from lavit_eval.metrics.protocol import Metric
 from lavit_eval.sample import Sample
 from lavit_eval.statistics import total_value
 from tests.metrics.choices import choice, choice_set, rotated
-
-CHOICES = ["left", "a dog", "two people"]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("A", "A"),
-        ("E", "E"),
-        ("F", None),
-        ("a", None),
-        ("A ", None),
-        ("AB", None),
-        ("", None),
-        ("B. because", "B"),
-        ("B.", None),
-        ("The answer is C.", "C"),
-        ("The answer is C", None),
-        ("The answer is A. The answer is B.", None),
-    ],
-)
-def test_scienceqa(text: str, expected: str | None) -> None:
-    assert scienceqa_option(text, CHOICES) == expected
-
-
-@pytest.mark.parametrize(("text", "exact", "first"), [("B", "B", "B"), ("B.", None, "B"), (" B", None, "B")])
-def test_one_letter(text: str, exact: str | None, first: str | None) -> None:
-    assert exact_option(text, CHOICES) == exact
-    assert first_option(text, CHOICES) == first
-
-
-@pytest.mark.parametrize("text", ["", "D", "b", "Both", "ABC"])
-def test_no_letter_of_the_choices(text: str) -> None:
-    assert exact_option(text, CHOICES) is None
-    assert (first_option(text, CHOICES) is None) == (text[:1] not in {"A", "B"})
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("B", "B"),
-        ("(B)", "B"),
-        ("Answer: C.", "C"),
-        ("b", None),
-        ("A or B", None),
-        ("D", None),
-        ("The letter B is what I would say here", None),
-        ("I would say that it must be B here", "B"),
-        ("It is a dog", "B"),
-        ("LEFT", "A"),
-        ("a dog on the left", None),
-        ("left " + "very " * 10, None),
-        ("I can't process this file.", "Z"),
-        ("Z", "Z"),
-        ("Failed to obtain answer via API A", None),
-        ("", None),
-    ],
-)
-def test_vlmevalkit(text: str, expected: str | None) -> None:
-    assert vlmevalkit_option(text, CHOICES) == expected
 
 
 def test_accuracy_reads_as_the_sample_says() -> None:
@@ -150,5 +90,40 @@ def test_order_changes_nothing(metric: Metric) -> None:
     assert shuffled.details == measured.details
 
 
-def test_the_readings_are_named() -> None:
-    assert set(READINGS) == {"scienceqa", "exact", "vlmevalkit"}
+OPTIONS = ["ran", "ate", "slept"]
+
+
+def questions(answers: str) -> list[Sample]:
+    """Return questions with these right letters."""
+    return [Sample(str(n), (), "?", (letter,), extra={"choices": OPTIONS}) for n, letter in enumerate(answers)]
+
+
+def test_answers_without_a_choice_are_wrong_and_counted() -> None:
+    measured = ChoiceAccuracy().measure(questions("ABC"), ["A", "I am not sure", "C. slept"])
+    assert total_value(measured) == pytest.approx(200 / 3)
+    assert measured.details == {"undecided": 1}
+    assert [record["option"] for record in measured.per_sample] == ["A", None, "C"]
+
+
+def test_the_official_parser_reads_more_and_sometimes_wrongly() -> None:
+    texts = ["The answer is A", "Bob ate", "All slept"]
+    assert total_value(ChoiceAccuracy().measure(questions("ABC"), texts)) == 0.0
+    measured = ChoiceAccuracyVideomme().measure(questions("ABC"), texts)
+    assert [record["option"] for record in measured.per_sample] == ["A", "B", "A"]
+    assert total_value(measured) == pytest.approx(200 / 3)
+
+
+def test_scienceqa_of_lmms_eval_is_another_reading_than_llavas() -> None:
+    """LLaVA also takes a sentence "The answer is X."; lmms-eval also takes "B." and a small letter."""
+    samples = [choice(number, "scienceqa", "B") for number in range(4)]
+    texts = ["The answer is B.", "B.", "b", "B. it is"]
+    assert [one["score"] for one in Accuracy().measure(samples, texts).per_sample] == [1.0, 0.0, 0.0, 1.0]
+    lmms = AccuracyScienceqaLmmsEval().measure(samples, texts)
+    assert [one["score"] for one in lmms.per_sample] == [0.0, 1.0, 1.0, 1.0]
+
+
+def test_other_benchmarks_are_refused() -> None:
+    with pytest.raises(UsageError, match="sample 1 has no choices"):
+        ChoiceAccuracy().measure([Sample("1", (), "", ("A",))], ["A"])
+    with pytest.raises(UsageError, match="'D' is none of the letters ABC"):
+        ChoiceAccuracy().measure(questions("D"), ["A"])

@@ -7,20 +7,16 @@ from dataclasses import replace
 import pytest
 
 from lavit_eval.digests import digest_json
-from lavit_eval.metrics.choice_accuracy import (
-    ChoiceAccuracy,
-    ChoiceAccuracyVideomme,
-    MvbenchAccuracy,
-    MvbenchAccuracyOfficial,
-)
 from lavit_eval.metrics.cider_within_domain import CiderWithinDomain
 from lavit_eval.metrics.exact_match_verbatim import ExactMatchVerbatim
 from lavit_eval.metrics.java import missing_java
+from lavit_eval.metrics.mvbench import MvbenchAccuracy, MvbenchAccuracyOfficial
+from lavit_eval.metrics.option_accuracy import ChoiceAccuracy, ChoiceAccuracyVideomme
 from lavit_eval.metrics.paired_answers import BasicAccuracy, HallucinationAccuracy, PairAccuracy, PairAccuracyStrict
 from lavit_eval.metrics.protocol import Metric
 from lavit_eval.sample import Sample
 from tests.metrics.captions import TEXTS, samples, total
-from tests.metrics.test_choice_accuracy import questions
+from tests.metrics.test_option_accuracy import questions
 from tests.metrics.test_paired_answers import pair
 
 VIDEO_METRICS: dict[type[Metric], tuple[int, str]] = {

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lavit_eval.errors import UsageError
-from lavit_eval.models.baselines import Constant, MostCommonAnswer
+from lavit_eval.models.baselines import Constant, MostCommonAnswer, RandomOption
 from lavit_eval.models.protocol import Model, ModelFactory, ModelOptions
-from lavit_eval.sample import Request, Sample, Seeds, Settings
+from lavit_eval.sample import Request, Sample, Seeds, Settings, derive_seed
 
 
 def request(number: int) -> Request:
@@ -62,3 +64,28 @@ def test_unknown_arguments_are_refused(factory: type[Constant] | type[MostCommon
     assert f"--model-args knows {known}" in factory.preflight(options)[0]
     with pytest.raises(UsageError, match="'anser'"):
         factory.load(options)
+
+
+def test_baselines_choose_by_letter() -> None:
+    asked = replace(request(0), kind="choose", options=("cat", "dog"))
+    assert Constant.load(ModelOptions(arguments={"answer": "dog"})).respond([asked])[0].text == "dog"
+    model = MostCommonAnswer.load(ModelOptions())
+    model.prepare("mc", [sample(0, "B"), sample(1, "B"), sample(2, "A")])
+    (response,) = model.respond([asked])
+    assert (response.text, response.likelihoods) == ("B", None), "a baseline has no likelihoods to invent"
+
+
+def test_random_options_are_even_and_belong_to_the_sample() -> None:
+    model = RandomOption.load(ModelOptions())
+    asked = [
+        Request(str(n), 0, "choose", (), "?", Settings(), Seeds(42, 0, derive_seed("write", str(n))), ("a", "b", "c"))
+        for n in range(900)
+    ]
+    texts = [response.text for response in model.respond(asked)]
+    assert set(texts) == {"A", "B", "C"}
+    assert all(250 < texts.count(letter) < 350 for letter in "ABC")
+    assert [response.text for response in model.respond(asked[::-1])] == texts[::-1]
+    assert RandomOption.capabilities == {"choose"}
+    assert (
+        "random-option has no model argument 'seed'" in RandomOption.preflight(ModelOptions(arguments={"seed": "1"}))[0]
+    )

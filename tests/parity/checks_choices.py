@@ -11,8 +11,8 @@ import pytest
 from lavit_eval.category_scores import categories
 from lavit_eval.metrics.mme import COGNITION, PERCEPTION, MmeCognition, MmePerception, MmeScore
 from lavit_eval.metrics.option_accuracy import Accuracy, CircularAccuracy
-from lavit_eval.metrics.option_answers import letters_of, scienceqa_option, vlmevalkit_option
 from lavit_eval.metrics.protocol import Measured
+from lavit_eval.multiple_choice import letters_of, scienceqa_option, vlmevalkit_option
 from lavit_eval.sample import Sample
 from tests.parity.case import Case
 from tests.parity.checks_text_metrics import total

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from lavit_eval.evaluate import evaluate
 from lavit_eval.models.protocol import ModelOptions
@@ -112,6 +113,13 @@ def with_hostile_names(reading: TaskReading) -> TaskReading:
         )
         items.append(replace(item, sample=replace(item.sample, media=shown, targets=real)))
     return replace(reading, items=items)
+
+
+def registered(path: Path) -> Any:
+    """Return the value that a data script registers."""
+    text = path.read_text()
+    assert text.isascii() and not set("<>&") & set(text)
+    return json.loads(f"[{text.removeprefix('lavitReport.register(').rstrip().removesuffix(');')}]")[1]
 
 
 def again(tmp_path: Path) -> Again:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lavit_eval.compare_sides import side_of_run
 from lavit_eval.report import folder as report_folder
 from lavit_eval.report.folder import ReportOptions, write_report
 from lavit_eval.report.reading import read_task
@@ -37,7 +38,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             return with_hostile_names(reading) if with_samples else reading
 
         patch.setattr(report_folder, "read_task", renamed)
-        found["answers"] = write_report(run, base, answers / "page", ReportOptions(again(answers))).page
+        found["answers"] = write_report(run, side_of_run(base), answers / "page", ReportOptions(again(answers))).page
         found["films"] = write_report(film_run(films), None, films / "page", ReportOptions(again(films))).page
     return found
 
@@ -135,7 +136,8 @@ def test_charts_have_a_size_and_marks_within(browser: Any, pages: dict[str, Path
     assert all(found)
     page.ask("document.querySelectorAll('.card details').forEach(one => { one.open = true; })")
     bars = page.ask("[...document.querySelectorAll('.bars rect')].map(one => getComputedStyle(one).display)")
-    assert len(bars) == 3
+    # Three categories of each of two metrics.
+    assert len(bars) == 6
     assert set(bars) == {"inline"}
 
 
@@ -144,7 +146,7 @@ def test_filters_and_search_find_what_they_say(browser: Any, pages: dict[str, Pa
     assert page.count().startswith("24 samples")
     assert page.ask("document.getElementById('order').value") == "worse"
     first = page.ask("document.querySelector('#row-0 .score').textContent")
-    assert first == "worse: 1 → 0"
+    assert first == "worse: 100 → 0"
     page.choose("outcome", "f")
     page.until(lambda: page.count().startswith("1 of 24"))
     page.until(lambda: "run.jsonl has no answer to it." in page.ask("document.getElementById('detail').textContent"))
@@ -169,7 +171,7 @@ def test_worst_against_base_comes_first_and_best_last(browser: Any, pages: dict[
     worst, best = page.ask(drops, "worse"), page.ask(drops, "better")
     assert worst == sorted(worst, reverse=True)
     assert best == sorted(best)
-    assert worst[0] == 1
+    assert worst[0] == 100
     assert len(worst) == len(best) == 23
 
 

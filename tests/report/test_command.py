@@ -5,15 +5,16 @@ from __future__ import annotations
 import html
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from lavit_eval.cli import main
-from lavit_eval.report.folder import SCRIPTS, STYLES
+from lavit_eval.report.folder import SCRIPTS, STYLES, ReportOptions, write_report
 from lavit_eval.runs import Run
-from tests.report.made_runs import HOSTILE, answer_questions, question_runs, write_questions
+from tests.report.made_runs import HOSTILE, again, answer_questions, question_runs, registered, write_questions
 
 
 class Tags(HTMLParser):
@@ -104,6 +105,73 @@ def test_another_protocol_is_no_difference(tmp_path: Path, capsys: pytest.Captur
     row = re.search(r'data-name="difference">(.*?)</td>', page.read_text(), re.DOTALL)
     assert row is not None and "another protocol" in row.group(1)
     assert not re.search(r"\d", re.sub("<.*?>", "", row.group(1)))
+
+
+def test_two_runs_of_one_label_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = write_questions(tmp_path / "data")
+    for name in ("run", "base"):
+        answer_questions(tmp_path, name, dict.fromkeys(ids, "cat"), label="mine")
+    page = Path(_report(capsys, tmp_path, "run", "base")[1].strip())
+    assert page.read_text().count("mine (this run)") >= 2
+    assert "mine (BASE)</th>" in page.read_text()
+    about = registered(page.parent / "data" / "tasks.js")
+    assert (about["model"], about["base"]) == ("mine (this run)", "mine")
+
+
+def test_samples_on_other_data_are_not_called_better_or_worse(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = write_questions(tmp_path / "data")
+    answer_questions(tmp_path, "run", dict.fromkeys(ids, "cat"))
+    base = answer_questions(tmp_path, "base", dict.fromkeys(ids, "dog"))
+    page = Path(_report(capsys, tmp_path, "run", "base")[1].strip()).read_text()
+    assert "against BASE: <b" in page
+    document = json.loads(base.scores_path.read_text())
+    document["tasks"]["made_qa"]["data"] = "0" * 64
+    base.scores_path.write_text(json.dumps(document))
+    page = Path(_report(capsys, tmp_path, "run", "base")[1].strip()).read_text()
+    assert "Not comparable with BASE: another data." in page
+    assert "against BASE: <b" not in page
+
+
+def test_a_baseline_is_a_base_with_its_scores_and_says_what_it_lacks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = write_questions(tmp_path / "data")
+    base = answer_questions(tmp_path, "base", dict.fromkeys(ids, "cat"))
+    answer_questions(tmp_path, "run", {one: "dog" if number % 3 else "cat" for number, one in enumerate(ids)})
+    assert main(["baseline", "accept", "base", "--output-dir", str(tmp_path / "results")]) == 0
+    shutil.rmtree(base.folder)
+    capsys.readouterr()
+    code, out, err = _report(capsys, tmp_path, "run", "nightly")
+    page = Path(out.strip())
+    assert code == 0
+    assert page.parent.name == "run-against-baseline-nightly"
+    said = "BASE is the baseline nightly: of each sample it keeps the score by the primary metric, no answer and no"
+    assert said in err and said in page.read_text()
+    index = registered(page.parent / "data" / "0" / "index.js")
+    assert set(index["base"]) == {0, 100}
+    drops = [other - own for own, other in zip(index["scores"], index["base"], strict=True)]
+    assert max(drops) == 100, "worst first has something to order by"
+    assert "worse</b>, " in page.read_text()
+    # A baseline of another task has nothing to show.
+    code, _, err = _report(capsys, tmp_path, "run", "demo")
+    assert code == 0 and "nothing of the samples of made_qa" in err
+
+
+def test_scores_of_samples_have_the_unit_of_the_table_and_no_raw_sums(tmp_path: Path) -> None:
+    ids = write_questions(tmp_path / "data")
+    run = answer_questions(tmp_path, "run", dict.fromkeys(ids, "cat"))
+    path = run.task_folder("made_qa") / "samples.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    for record in records:
+        record["exact_match"] |= {"part": 3.5}
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    written = write_report(run, None, tmp_path / "page", ReportOptions(again(tmp_path), "none"))
+    index = registered(written.page.parent / "data" / "0" / "index.js")
+    assert (index["unit"], set(index["scores"])) == ("%", {0, 100})
+    details = registered(written.page.parent / "data" / "0" / "0.js")
+    assert details[0]["metrics"][:1] == [["exact_match", index["scores"][0], None, [], "%"]]
 
 
 def test_runs_of_one_model_make_a_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

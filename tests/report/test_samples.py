@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lavit_eval.report.folder import ReportOptions, write_report
 from lavit_eval.report.media import Shown
 from lavit_eval.report.reading import read_task
-from lavit_eval.report.samples import LONGEST, TaskPages, index_of, media_files, write_task
+from lavit_eval.report.samples import LONGEST, TaskPages, _facts, _media, index_of, media_files, write_task
 from lavit_eval.rescoring import Again
 from lavit_eval.runs import Run
-from tests.report.made_runs import HOSTILE, again, answer_questions, film_run, question_runs, write_questions
-
-
-def registered(path: Path) -> Any:
-    """Return the value that a data script registers."""
-    text = path.read_text()
-    assert text.isascii() and not set("<>&") & set(text)
-    return json.loads(f"[{text.removeprefix('lavitReport.register(').rstrip().removesuffix(');')}]")[1]
+from lavit_eval.sample import Likelihoods, Medium, Segment
+from tests.report.made_runs import (
+    HOSTILE,
+    again,
+    answer_questions,
+    film_run,
+    question_runs,
+    registered,
+    write_questions,
+)
 
 
 def pages_of(run: Run, base: Run | None, lookup: Again) -> TaskPages:
@@ -55,11 +56,11 @@ def test_the_index_holds_every_response_and_the_runs_numbers(questions: tuple[Ru
     assert index["outcomes"].count("f") == part["failed"] == 1
     assert index["ids"][index["outcomes"].index("f")] == part["failures"][0]["sample_id"]
     having = [score for score in index["scores"] if score is not None]
-    assert 100 * sum(having) / len(having) == pytest.approx(part["metrics"]["exact_match"]["value"])
+    assert sum(having) / len(having) == pytest.approx(part["metrics"]["exact_match"]["value"])
     assert len(having) == part["metrics"]["exact_match"]["n"]
     against = [score for score in index["base"] if score is not None]
     value = theirs["tasks"]["made_qa"]["metrics"]["exact_match"]["value"]
-    assert 100 * sum(against) / len(against) == pytest.approx(value)
+    assert sum(against) / len(against) == pytest.approx(value)
     assert index["metric"] == "exact_match" and index["higher"] is True
     (axis,) = index["axes"]
     found = [axis["names"][code] for code in axis["codes"]]
@@ -115,8 +116,8 @@ def test_a_judges_reply_and_what_counted_are_told(questions: tuple[Run, Run, Pat
         path.write_text(before)
     write_task(pages, tmp_path, {}, run, None)
     details = registered(tmp_path / "data" / "0" / "0.js")
-    ((metric, score, _, notes),) = details[0]["metrics"]
-    assert (metric, score) == ("exact_match", records[0]["exact_match"]["score"])
+    metric, score, _, notes, unit = details[0]["metrics"][0]
+    assert (metric, score, unit) == ("exact_match", 100 * records[0]["exact_match"]["score"], "%")
     assert notes == [["counted as", "tidied"], ["judge_reply", f"yes {HOSTILE}"]]
     assert details[1]["metrics"][0][1] is None
 
@@ -128,7 +129,7 @@ def test_without_annotations_the_answers_are_still_shown(tmp_path: Path) -> None
     written = write_report(run, None, tmp_path / "page", ReportOptions(again(tmp_path), "none"))
     assert "made_qa: without questions and references" in written.notices[0]
     index = registered(tmp_path / "page" / "data" / "0" / "index.js")
-    assert index["ids"] == ids
+    assert sorted(index["ids"]) == sorted(ids)
     assert index["answers"] == ["cat"] * len(ids)
     assert set(index["questions"]) == {""}
     assert "without questions and references" in written.page.read_text()
@@ -157,3 +158,17 @@ def test_a_film_that_was_shown_and_is_the_target_stands_once(tmp_path: Path) -> 
     write_task(pages, tmp_path, {}, run, None)
     (said,) = registered(tmp_path / "data" / "0" / "0.js")
     assert [role for role, *_ in said["media"]] == ["shown to the model", "generated"]
+
+
+def test_what_was_ranked_and_which_segment_was_shown_is_said(questions: tuple[Run, Run, Path]) -> None:
+    run, _, folder = questions
+    pages = pages_of(run, None, again(folder))
+    item = next(item for item in pages.reading.items if item.sample is not None and item.response.outcome == "answered")
+    assert item.sample is not None
+    film = Medium("video", "/data/v.mp4", "v.mp4", Segment.seconds(1.2, 9))
+    response = replace(item.response, likelihoods=Likelihoods.of([-3.0, -4.5], [1, 3]))
+    ranked = replace(item, response=response, sample=replace(item.sample, media=(film,)))
+    assert ["log-likelihood of B", "-4.500, per token -1.500"] in _facts(ranked, pages)
+    ((_, _, _, name),) = [one for one in _media(ranked, None, pages, run, None) if one[0] == "shown to the model"]
+    assert name == "v.mp4 (shown: 1.2-9 s)"
+    assert not [name for name, _ in _facts(item, pages) if "likelihood" in str(name)]

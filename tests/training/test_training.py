@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from lavit_eval.demo.events import draw_film
 from lavit_eval.models.video_lavit.loading import load_understanding, read_blueprint
 from lavit_eval.models.video_lavit.splice import clip_blocks, splice
 from lavit_eval.models.video_lavit.tiny_tokenizer import train_tokenizer
 from lavit_eval.models.video_lavit.tokenizer import Tokenizer
 from training.codebook import CodebookTrainer, usage
 from training.motion import turned
-from training.packing import Example, logits, pack
+from training.packing import Example, Told, logits, pack
 from training.recipe import BRIEF, SIZES
 from training.understanding import new_model, train_understanding
-from training.words import Exchange, tokenizer_text
+from training.words import Exchange, list_shapes, tokenizer_text
 
 STAGES = ("early", "middle", "final")
 
@@ -73,6 +74,43 @@ def test_packed_questions_are_what_evaluation_sees(tmp_path: Path) -> None:
             expected = model.last_logits(*spliced)
             first = next(place for place, owner in enumerate(packed.owners.tolist()) if owner == [0, number])
             torch.testing.assert_close(found[first], expected[0], rtol=1e-4, atol=1e-5)
+
+
+def test_codes_are_learned_after_the_prompt_that_generation_gives(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.model").write_bytes(train_tokenizer(SIZES.tokens.text, tokenizer_text(0)))
+    tokenizer, model, tokens = Tokenizer(tmp_path / "tokenizer.model"), new_model(0).eval(), SIZES.tokens
+    visual, motion = torch.arange(7), torch.arange(135) % 128
+    film, untold = Told("a red star moves upwards", visual, motion), Told("", visual, None)
+    asked = (Exchange("color", "what color is the star?", "red"),)
+    packed = pack(model, tokenizer, [film, Example(torch.randn(3, SIZES.visual.width), None, asked, "image"), untold])
+    image = [tokens.image_start, *(visual + tokens.visual_offset).tolist(), tokens.image_end]
+    moving = [tokens.motion_start, *(motion + tokens.motion_offset).tolist(), tokens.motion_end]
+    written = packed.targets[packed.owners[:, 0] == 0].tolist()
+    assert written == image[1:] + moving[1:]
+    assert packed.targets[packed.owners[:, 0] == 2].tolist() == image[1:]
+    assert packed.weights[packed.owners[:, 0] == 1].unique().tolist() == [1.0]
+    # What generation runs: the text without BOS, then the mark and what has been written.
+    ids = torch.tensor([[*tokenizer.encode(film.caption), *image, *moving[:-1]]])
+    expected = model.lm_head(model.model(input_ids=ids).last_hidden_state)[0]
+    start = len(tokenizer.encode(film.caption))
+    found = logits(model, packed)[packed.owners[:, 0] == 0]
+    places = [start + place for place in (*range(8), *range(9, 145))]
+    torch.testing.assert_close(found, expected[places], rtol=1e-4, atol=1e-5)
+
+
+def test_a_list_says_what_is_there_after_each_name() -> None:
+    scene = draw_film(0, "test", 3)
+    texts = {list_shapes(scene, False, torch.Generator().manual_seed(seed)).answer for seed in range(8)}
+    assert len(texts) > 1
+    for text in texts:
+        said = [part.split() for part in text.split(", ")]
+        assert len(said) == len(scene.shapes)
+        for shape in scene.shapes:
+            words = next(words for words in said if shape.kind in words)
+            assert {shape.kind, shape.color} <= set(words)
+            assert words[0] in (shape.kind, shape.color)
+            assert ("large" in words) == (shape.size >= 80)
+            assert ("left" in words) <= (2 * shape.x + shape.size < 576)
 
 
 def test_no_code_stays_dead() -> None:

@@ -132,7 +132,7 @@ def test_second_load_neither_decodes_nor_encodes(tmp_path: Path, monkeypatch: py
     def fail(*_: object) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(clips_module, "_coded", fail)
+    monkeypatch.setattr(clips_module, "coded_stream", fail)
     assert same(load_clips(path, SETTINGS, cache), first)
     copy = tmp_path / "elsewhere.mp4"
     copy.write_bytes(path.read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from lavit_eval.errors import MediumError
-from lavit_eval.sample import Medium
+from lavit_eval.sample import Medium, Segment
 from lavit_eval.video.cache import ClipCache
 from lavit_eval.video.decoders import Decoders
 from lavit_eval.video.loaded import Loaded, load_medium
@@ -24,7 +25,8 @@ import os, signal
 from lavit_eval.video.decoder import main
 from lavit_eval.video.loaded import load_medium
 
-def load(kind, path, settings, cache):
+def load(medium, settings, cache):
+    path = medium.path
     print("said where answers go")
     if "kills" in path:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -33,7 +35,7 @@ def load(kind, path, settings, cache):
         os._exit(9)
     if "raises" in path:
         raise RuntimeError("nobody foresaw")
-    return load_medium(kind, path, settings, cache)
+    return load_medium(medium, settings, cache)
 
 main(load)
 """
@@ -54,7 +56,7 @@ def _settled(decoders: Decoders, ready: int) -> None:
 
 
 def _equal(one: Loaded, other: Loaded) -> None:
-    assert one.digest == other.digest
+    assert (one.digest, one.file_digest) == (other.digest, other.file_digest)
     assert (one.keyframes.dtype, one.keyframes.tobytes()) == (other.keyframes.dtype, other.keyframes.tobytes())
     assert one.keyframes.shape == other.keyframes.shape
     assert (one.motions is None) == (other.motions is None)
@@ -81,14 +83,15 @@ def test_what_comes_out_is_what_this_process_makes_and_one_that_kills_fails_alon
         paths[name].write_bytes(content)
     paths["damaged"].write_bytes(content[: len(content) // 3])
     media = {name: Medium("image" if name == "picture" else "video", str(path), name) for name, path in paths.items()}
+    media["part"] = dataclasses.replace(media["video"], segment=Segment.seconds(0.1, 1.7))
     decoders.foresee(list(media.items()))
     _settled(decoders, len(media))
-    for name in ("picture", "video", "once"):
+    for name in ("picture", "video", "once", "part"):
         found = decoders.take(name)
         assert found is not None
-        _equal(found, load_medium(media[name].kind, media[name].path, SETTINGS, None))
+        _equal(found, load_medium(media[name], SETTINGS, None))
     with pytest.raises(MediumError) as here:
-        load_medium("video", str(paths["damaged"]), SETTINGS, None)
+        load_medium(media["damaged"], SETTINGS, None)
     with pytest.raises(MediumError) as there:
         decoders.take("damaged")
     assert str(there.value) == str(here.value)
@@ -101,8 +104,8 @@ def test_what_comes_out_is_what_this_process_makes_and_one_that_kills_fails_alon
 
 
 def test_no_more_is_held_than_was_allowed_and_nobody_waits_for_what_is_not_begun(tmp_path: Path) -> None:
-    size = load_medium("image", str(write_picture(tmp_path / "0.png", 0)), SETTINGS, None).size
     media = [Medium("image", str(write_picture(tmp_path / f"{n}.png", n)), str(n)) for n in range(6)]
+    size = load_medium(media[0], SETTINGS, None).size
     decoders = Decoders(1, SETTINGS, held_bytes=2 * size)
     try:
         decoders.foresee([(medium.name, medium) for medium in media])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lavit_eval.digests import cache_folder
 from lavit_eval.errors import UsageError
-from lavit_eval.models.protocol import ModelOptions
+from lavit_eval.models.protocol import Demand, ModelOptions
 from lavit_eval.models.video_lavit.arguments import Arguments
 from lavit_eval.models.video_lavit.checkpoint import UNDERSTANDING_FOLDER, checkpoint_digest, find_checkpoint, find_root
 from lavit_eval.sample import JSON, Request, RequestKind, Response, Sample
@@ -25,14 +25,14 @@ NO_CHECKPOINT = (
     "The model video-lavit needs --checkpoint DIR (or a hub id in the local cache); "
     "for a trial make one: `lavit-eval checkpoint make-tiny DIR`."
 )
-ANSWERING: frozenset[RequestKind] = frozenset({"answer", "caption"})
+ANSWERING: frozenset[RequestKind] = frozenset({"answer", "choose", "caption"})
 MOST_DECODERS = 4
 """That are taken where nobody said how many."""
 GENERATING: frozenset[RequestKind] = frozenset({"generate_image", "generate_video", "reconstruct_video"})
 
 
 class VideoLavit:
-    """Answers questions about images and videos, captions them, and makes images and videos, with Video-LaVIT.
+    """Answers questions about images and videos, ranks options, captions, and makes images and videos: Video-LaVIT.
 
     Understanding and generation have weights of their own in a checkpoint; a half that no request needs is neither
     looked for nor loaded, and of the generating half only those parts that requests of these kinds need. The model is
@@ -78,6 +78,8 @@ class VideoLavit:
             if arguments.motion_tokens == "off":
                 # Named only where it is not as published, so that the digests of other runs stay what they were.
                 identity["motion_tokens"] = "off"
+            if arguments.shared_prefix == "off":
+                identity["shared_prefix"] = "off"
         if made := kinds & GENERATING:
             identity |= _generation_identity(options, arguments, made)
         return identity
@@ -141,6 +143,35 @@ class VideoLavit:
         model = cls(lambda: _load_respondent(options), lambda: _load_maker(options))
         _ = model.respondent if requested_kinds(options) & ANSWERING else model.maker
         return model
+
+    @classmethod
+    def fit_batches(cls, options: ModelOptions, demands: Sequence[Demand]) -> tuple[list[int], Self]:
+        """Return how many requests of each demand the device takes together, and the loaded model.
+
+        Images and videos go through stages with sizes of their own; of them, as many are planned together as the
+        language model writes together. Raises UsageError as `load`.
+        """
+        from lavit_eval.models.video_lavit.batch_fitting import CudaCard, fit
+        from lavit_eval.models.video_lavit.loading import parse_device
+
+        model, arguments = cls.load(options), Arguments.parse(options.arguments)
+        card = CudaCard(parse_device(options.device))
+        found = [
+            fit(model.respondent.model, demand, arguments.max_clips, card)
+            if demand.kind in ANSWERING
+            else arguments.llm_batch
+            for demand in demands
+        ]
+        return found, model
+
+    @classmethod
+    def stage_batches(cls, options: ModelOptions) -> dict[str, JSON]:
+        """Return what belongs to a run's identity as the batch size does: the sizes of the stages of generation."""
+        if not requested_kinds(options) & GENERATING:
+            return {}
+        arguments = Arguments.parse(options.arguments)
+        names = ("llm_batch", "image_batch", "video_batch")
+        return {"stage_batches": {name: getattr(arguments, name) for name in names}}
 
     def prepare(self, task: str, samples: Sequence[Sample]) -> None:
         """Need nothing."""
@@ -212,7 +243,7 @@ def _load_respondent(options: ModelOptions) -> Respondent:
     count = decoder_count(arguments, options.device)
     decoders = Decoders(count, settings, cache) if count else None
     sight = Sight(model, settings, argmax, cache, still, decoders)
-    return Respondent(model, tokenizer, sight, arguments.long_prompt)
+    return Respondent(model, tokenizer, sight, arguments.long_prompt, arguments.shared_prefix == "on")
 
 
 def _load_maker(options: ModelOptions) -> Maker:

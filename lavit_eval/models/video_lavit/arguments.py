@@ -20,6 +20,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "long_prompt": ("fewer_clips", "reference"),
     "backend": ("pyav", "mvextractor"),
     "video_cache": ("on", "off"),
+    "shared_prefix": ("on", "off"),
     "low_memory": ("off", "on"),
     "offload": ("auto", "on", "off"),
 }
@@ -27,6 +28,9 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "max_clips": (1, 1000),
     "encoder_threads": (1, 16),
     "decoders": (0, 64),
+    "llm_batch": (1, 1000),
+    "image_batch": (1, 1000),
+    "video_batch": (1, 1000),
 }
 
 
@@ -52,10 +56,18 @@ class Arguments:
     """Whether preprocessed videos are kept on disk; changes no answer."""
     decoders: int | None = None
     """Processes that preprocess media ahead of the model, 0 for none (default: by the device); changes no answer."""
+    shared_prefix: str = "on"
+    """Whether what questions on one medium begin with is read once for all of a batch; the same but for rounding."""
     low_memory: str = "off"
     """Whether the halves of the guidance of diffusion run one after the other; the same but for rounding."""
     offload: str = "auto"
     """Whether idle parts of the generating model wait in the CPU's memory; changes no result."""
+    llm_batch: int = 32
+    """Of a planned batch of images or videos, how many the language model writes together."""
+    image_batch: int = 8
+    """How many of their images and keyframes are denoised together."""
+    video_batch: int = 2
+    """How many of their clips are denoised together."""
     keyframe_pipeline: str = ""
     """Folder of another text-to-image model, a pipeline of diffusers, which makes the first keyframe of videos."""
     keyframe_guidance: float = 3.0

@@ -19,6 +19,7 @@ from lavit_eval.models.video_lavit.frames import resize_frames
 from lavit_eval.models.video_lavit.generation_error import GenerationError
 from lavit_eval.models.video_lavit.image_detokenizer import ImageDetokenizer, ImageSettings
 from lavit_eval.models.video_lavit.prompts import Prompt
+from lavit_eval.models.video_lavit.stages import Stages
 from lavit_eval.models.video_lavit.take import Take, alive, outlast
 from lavit_eval.models.video_lavit.token_generation import Marks, Written, write_tokens
 from lavit_eval.models.video_lavit.tokenizer import Tokenizer
@@ -83,47 +84,53 @@ class Author:
         self.autocast = autocast
 
     def generate_images(
-        self, prompts: Sequence[Prompt], settings: GenerationSettings
+        self, prompts: Sequence[Prompt], settings: GenerationSettings, stages: Stages | None = None
     ) -> list[Drawing | GenerationError]:
         """Make an image of each prompt; pictures in it stand for what they show, without marks.
+
+        Args:
+            prompts: What to make.
+            settings: How.
+            stages: Runs the steps; by default all prompts go through each together, and nothing is kept.
 
         Raises:
             UsageError: For sizes or steps that cannot be.
         """
         self.check(settings, videos=False)
         takes = [self._begin(prompt, picture_marks=False) for prompt in prompts]
-        self._write_images(takes, settings)
-        frames = outlast(takes, partial(self._paint, settings, True))
-        return [take.error or self._drawing(take, frames[take]) for take in takes]
+        stages = _numbered(stages, takes)
+        stages.run("llm", "1 visual tokens", takes, partial(self._write_images, settings))
+        stages.run("image", "1 image", takes, partial(self._paint, settings, True, None))
+        return [take.error or self._drawing(take) for take in takes]
 
     def generate_videos(
-        self, prompts: Sequence[Prompt], settings: GenerationSettings
+        self, prompts: Sequence[Prompt], settings: GenerationSettings, stages: Stages | None = None
     ) -> list[Footage | GenerationError]:
         """Make a video of each prompt, clip by clip for the whole batch.
 
         A picture in a prompt is the first keyframe itself; otherwise, and for every later clip, a keyframe is made from
         what the language model writes after all that was written before. Later keyframes are denoised from the last
-        frame of the clip before, with noise added.
+        frame of the clip before, with noise added. Arguments are those of `generate_images`.
 
         Raises:
             UsageError: For sizes or steps that cannot be.
         """
         self.check(settings, videos=True)
         takes = [self._begin(prompt, picture_marks=True) for prompt in prompts]
+        stages = _numbered(stages, takes)
+        # Through 8 bits and Pillow, as published, and also where only the picture given has another size.
+        size = (settings.video_height, settings.video_width)
         for take, prompt in zip(takes, prompts, strict=True):
             self._take_reference(take, prompt)
         for turn in range(settings.clips):
             keyless = [take for take in takes if turn or take.reference is None]
-            self._write_images(keyless, settings)
-            self._write_motions(takes, settings)
-            painted = outlast(keyless, partial(self._paint, settings, not turn))
-            for take in alive(takes):
-                keyframe = painted.get(take, take.reference)
-                assert keyframe is not None, "a request without reference has a keyframe of its own"
-                # Through 8 bits and Pillow, as published, and also where only the picture given has another size.
-                take.keyframes.append(resize_frames(keyframe, settings.video_height, settings.video_width))
-            for take, clip in outlast(takes, partial(self._film, settings)).items():
-                take.clips.append(clip)
+            stages.run("llm", f"{turn + 1} visual tokens", keyless, partial(self._write_images, settings))
+            stages.run("llm", f"{turn + 1} motion tokens", takes, partial(self._write_motions, settings))
+            stages.run("image", f"{turn + 1} keyframe", keyless, partial(self._paint, settings, not turn, size))
+            for take in takes:
+                if not turn and take.reference is not None and not take.keyframes:
+                    take.keyframes.append(resize_frames(take.reference, *size))
+            stages.run("video", f"{turn + 1} video", takes, partial(self._film, settings))
         return [take.error or self._footage(take) for take in takes]
 
     def write_image_ids(
@@ -194,7 +201,7 @@ class Author:
         elif prompt.pictures:
             take.reference = prompt.pictures[0].frames()
 
-    def _write_images(self, takes: Sequence[Take], settings: GenerationSettings) -> None:
+    def _write_images(self, settings: GenerationSettings, takes: Sequence[Take]) -> None:
         def write(live: Sequence[Take]) -> list[Written | GenerationError]:
             return self.write_image_ids([take.ids for take in live], [take.draws for take in live], settings)
 
@@ -211,7 +218,7 @@ class Author:
             if not found:
                 take.error = GenerationError("visual tokens", (0,), NO_CODES)
 
-    def _write_motions(self, takes: Sequence[Take], settings: GenerationSettings) -> None:
+    def _write_motions(self, settings: GenerationSettings, takes: Sequence[Take]) -> None:
         live = alive(takes)
         for take, written in zip(live, self.write_motion_ids([take.ids for take in live], settings), strict=True):
             if isinstance(written, GenerationError):
@@ -224,7 +231,14 @@ class Author:
             take.counts["missing_motion_end"] += not written.ended
             take.counts["motion_tokens_mended"] += mended
 
-    def _paint(self, settings: GenerationSettings, first: bool, live: Sequence[Take]) -> list[Tensor]:
+    def _paint(
+        self, settings: GenerationSettings, first: bool, size: tuple[int, int] | None, takes: Sequence[Take]
+    ) -> None:
+        """Make an image of each request's last visual ids, resized to (height, width) if that is given."""
+        for take, frame in outlast(takes, partial(self._painted, settings, first)).items():
+            take.keyframes.append(frame if size is None else resize_frames(frame, *size))
+
+    def _painted(self, settings: GenerationSettings, first: bool, live: Sequence[Take]) -> list[Tensor]:
         """Return an image, uint8 `[1, height, width, 3]`, of each request's last visual ids."""
         draws = [take.draws for take in live]
         how = self.image_settings(settings)
@@ -236,15 +250,26 @@ class Author:
         frames = self.paint([take.image_ids for take in live], draws, how, latents)
         return list(torch.split(frames, 1))
 
-    def _film(self, settings: GenerationSettings, live: Sequence[Take]) -> list[Tensor]:
+    def _film(self, settings: GenerationSettings, takes: Sequence[Take]) -> None:
+        for take, clip in outlast(takes, partial(self._filmed, settings)).items():
+            take.clips.append(clip)
+
+    def _filmed(self, settings: GenerationSettings, live: Sequence[Take]) -> list[Tensor]:
         keyframes = torch.cat([take.keyframes[-1] for take in live])
         codes = torch.stack([take.codes for take in live if take.codes is not None])
         return list(self.film(keyframes, codes, [take.draws for take in live], settings))
 
     @staticmethod
-    def _drawing(take: Take, frame: Tensor) -> Drawing:
-        return Drawing(frame[0], tuple(take.ids), dict(take.counts))
+    def _drawing(take: Take) -> Drawing:
+        return Drawing(take.keyframes[0][0], tuple(take.ids), dict(take.counts))
 
     @staticmethod
     def _footage(take: Take) -> Footage:
         return Footage(torch.stack(take.clips), torch.cat(take.keyframes), tuple(take.ids), dict(take.counts))
+
+
+def _numbered(stages: Stages | None, takes: Sequence[Take]) -> Stages:
+    """Return who runs the stages, told of the requests in their order."""
+    stages = stages or Stages()
+    stages.number(takes)
+    return stages

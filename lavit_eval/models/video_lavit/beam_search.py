@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from lavit_eval.models.video_lavit.logits import restrict
+from lavit_eval.models.video_lavit.shared_prefix import Past, resumed, seen_mask
 from lavit_eval.models.video_lavit.splice import Spliced
 from lavit_eval.models.video_lavit.stopping import StopRule
 from lavit_eval.models.video_lavit.understanding import UnderstandingModel
@@ -82,6 +83,7 @@ def beam_search(
     settings: Settings,
     stop: StopRule,
     suppressed: range,
+    past: Past | None = None,
 ) -> list[Hypothesis]:
     """Return `settings.num_beams` hypotheses of one prompt, best first.
 
@@ -97,15 +99,17 @@ def beam_search(
         settings: How text is decoded.
         stop: The end id; the keyword ends the search only when every beam has just written it.
         suppressed: Ids never written.
+        past: What was read before `spliced`, which then is the rest of the prompt.
 
     Raises:
         ValueError: If there is more than one row, or padding.
     """
-    if spliced.embeds.shape[0] != 1 or not bool(spliced.mask.all()):
+    mask = seen_mask(spliced, past)
+    if len(mask) != 1 or not bool(mask.all()):
         raise ValueError("beam search takes one row without padding")
     beams = settings.num_beams
-    cache = model.new_cache()
-    logits = model.last_logits(*spliced, cache).expand(beams, -1)
+    cache = resumed(model, past)
+    logits = model.last_logits(spliced.embeds, mask, spliced.positions, cache).expand(beams, -1)
     cache.batch_repeat_interleave(beams)
     totals = torch.full((beams,), NEVER, device=logits.device)
     totals[0] = 0.0
@@ -119,7 +123,12 @@ def beam_search(
             return pool.ranked()
         if new + 1 == settings.max_new_tokens or all(stop.hit(prompt, ids) for ids in running.ids):
             break
-        logits = _go_on(model, running, cache, spliced.mask.shape[1] + new)
+        logits = _go_on(model, running, cache, mask.shape[1] + new)
+    return _finished(running, pool)
+
+
+def _finished(running: _Beams, pool: _Pool) -> list[Hypothesis]:
+    """Return the hypotheses when there is no more room: the beams are among them as they stand."""
     for ids, total in zip(running.ids, running.totals.tolist(), strict=True):
         pool.add(ids, total)
     return pool.ranked()

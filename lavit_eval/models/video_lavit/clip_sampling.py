@@ -14,6 +14,7 @@ from lavit_eval.models.video_lavit.footage import MENDED, Footage
 from lavit_eval.models.video_lavit.frames import frames_to_pixels
 from lavit_eval.models.video_lavit.generation_error import GenerationError
 from lavit_eval.models.video_lavit.recording import Recording
+from lavit_eval.models.video_lavit.stages import Stages
 from lavit_eval.models.video_lavit.take import Take, outlast
 from lavit_eval.models.video_lavit.video_detokenizer import ClipSettings, VideoDetokenizer
 
@@ -67,6 +68,7 @@ def reconstruct_videos(
     draws: Sequence[Draws],
     settings: GenerationSettings,
     low_memory: bool = False,
+    stages: Stages | None = None,
 ) -> list[Footage | GenerationError]:
     """Rebuild clips of real videos from their first frames and their motion; no language model takes part.
 
@@ -78,6 +80,7 @@ def reconstruct_videos(
         draws: One per recording.
         settings: How to sample.
         low_memory: Run the halves of the guidance one after the other.
+        stages: Runs the sampling; by default all recordings together, and nothing is kept.
 
     Raises:
         UsageError: For a size that cannot be generated.
@@ -93,5 +96,11 @@ def reconstruct_videos(
         motion = torch.stack([given[take].motion for take in live])
         return list(sample_clips(detokenizer, keyframes, motion, [take.draws for take in live], settings, low_memory))
 
-    clips = outlast(takes, work)
-    return [take.error or Footage(clips[take][None], given[take].frames[:1], (), dict(take.counts)) for take in takes]
+    def film(some: Sequence[Take]) -> None:
+        for take, clip in outlast(some, work).items():
+            take.clips.append(clip)
+
+    stages = stages or Stages()
+    stages.number(takes)
+    stages.run("video", "video", takes, film)
+    return [take.error or Footage(take.clips[0][None], given[take].frames[:1], (), dict(take.counts)) for take in takes]

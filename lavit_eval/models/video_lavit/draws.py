@@ -42,6 +42,14 @@ class SeededDraws:
         """Return float32 numbers of N(0, 1) on the CPU."""
         return torch.randn(shape, generator=self.generator, dtype=torch.float32)
 
+    def state(self) -> Tensor:
+        """Return where the draws stand, uint8."""
+        return self.generator.get_state()
+
+    def restore(self, state: Tensor) -> None:
+        """Go on from where draws stood."""
+        self.generator.set_state(state)
+
     def uniform(self, name: str) -> float:
         """Return a float32 number from 0 (included) to 1 (excluded)."""
         return float(torch.rand((), generator=self.generator, dtype=torch.float32))
@@ -72,6 +80,23 @@ class Rewindable:
     def rewind(self) -> None:
         """Give out once more what was drawn since the mark."""
         self._next = 0
+
+    def state(self) -> Tensor:
+        """Return where the source stands, uint8; what was drawn before is forgotten.
+
+        Raises ValueError for a source that cannot say.
+        """
+        self.mark()
+        if not isinstance(self._source, SeededDraws):
+            raise ValueError("only seeded draws can be kept")
+        return self._source.state()
+
+    def restore(self, state: Tensor) -> None:
+        """Go on from where the source stood (raises ValueError as `state`)."""
+        self._drawn, self._next = [], 0
+        if not isinstance(self._source, SeededDraws):
+            raise ValueError("only seeded draws can be kept")
+        self._source.restore(state)
 
     def normal(self, name: str, shape: tuple[int, ...]) -> Tensor:
         """Return float32 numbers of N(0, 1) on the CPU."""

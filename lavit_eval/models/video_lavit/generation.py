@@ -9,6 +9,7 @@ import torch
 from lavit_eval.errors import UsageError
 from lavit_eval.models.video_lavit.beam_search import beam_search
 from lavit_eval.models.video_lavit.logits import draw, filter_for_sampling, restrict
+from lavit_eval.models.video_lavit.shared_prefix import Past, resumed, row_of, seen_mask
 from lavit_eval.models.video_lavit.splice import Spliced
 from lavit_eval.models.video_lavit.stopping import StopRule
 from lavit_eval.models.video_lavit.understanding import UnderstandingModel
@@ -32,6 +33,7 @@ def generate(
     stop: StopRule,
     generators: Sequence[torch.Generator | None] | None = None,
     suppressed: range | None = None,
+    past: Past | None = None,
 ) -> list[list[int]]:
     """Return the new ids of each row, without the end id.
 
@@ -48,6 +50,7 @@ def generate(
         stop: When a row is complete.
         generators: One CPU generator per row, needed for sampling only.
         suppressed: Ids never written; by default all that are not text.
+        past: What was read before `spliced`, which then is the rest of the prompts.
 
     Raises:
         UsageError: If sampling and several beams are asked for together.
@@ -56,10 +59,13 @@ def generate(
     if settings.num_beams > 1:
         if settings.do_sample:
             raise UsageError("Sampling and beam search exclude each other: set num_beams: 1 or do_sample: false.")
-        rows = [_alone(spliced, place) for place in range(len(prompts))]
+        rows = [(_alone(spliced, place), row_of(past, place)) for place in range(len(prompts))]
         pairs = zip(rows, prompts, strict=True)
-        return [list(beam_search(model, row, ids, settings, stop, suppressed)[0].ids) for row, ids in pairs]
-    return _decode(model, spliced, prompts, settings, stop, generators or [None] * len(prompts), suppressed)
+        return [
+            list(beam_search(model, row, ids, settings, stop, suppressed, before)[0].ids)
+            for (row, before), ids in pairs
+        ]
+    return _decode(model, spliced, prompts, settings, stop, generators or [None] * len(prompts), suppressed, past)
 
 
 def _alone(spliced: Spliced, place: int) -> Spliced:
@@ -76,11 +82,12 @@ def _decode(
     stop: StopRule,
     generators: Sequence[torch.Generator | None],
     suppressed: range,
+    past: Past | None,
 ) -> list[list[int]]:
     written: list[list[int]] = [[] for _ in prompts]
     rows = list(range(len(prompts)))
-    cache = model.new_cache()
-    mask, positions = spliced.mask, spliced.positions[:, -1:]
+    cache = resumed(model, past)
+    mask, positions = seen_mask(spliced, past), spliced.positions[:, -1:]
     logits = model.last_logits(spliced.embeds, mask, spliced.positions, cache)
     for new in range(settings.max_new_tokens):
         seen = [[*prompts[row], *written[row]] for row in rows]

@@ -18,6 +18,7 @@ class GenerationError(Exception):
     def __init__(self, stage: str, rows: tuple[int, ...], what: str = "values that are not finite") -> None:
         self.stage = stage
         self.rows = rows
+        self.what = what
         super().__init__(f"Generation stopped in the stage {stage}: {what}.")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
@@ -21,20 +22,21 @@ from lavit_eval.models.video_lavit.draws import SeededDraws
 from lavit_eval.models.video_lavit.footage import Drawing, Footage
 from lavit_eval.models.video_lavit.generation_error import GenerationError
 from lavit_eval.models.video_lavit.generation_sizes import read_generation_sizes
-from lavit_eval.models.video_lavit.halving import note_halved, out_of_memory, was_halved
+from lavit_eval.models.video_lavit.halving import out_of_memory
 from lavit_eval.models.video_lavit.keyframe_pipeline import load_pipeline, make_keyframe
 from lavit_eval.models.video_lavit.made_file import GENERATED_FPS, store_drawing, store_footage
 from lavit_eval.models.video_lavit.parts import Parts
 from lavit_eval.models.video_lavit.placed_author import PlacedAuthor
 from lavit_eval.models.video_lavit.prompts import Picture, Prompt, picture_codes
 from lavit_eval.models.video_lavit.recording import RECONSTRUCTION_FPS, Recording, load_recording
+from lavit_eval.models.video_lavit.stages import NO_MEMORY, KeptStages, Stages, StageSizes
 from lavit_eval.models.video_lavit.token_selector import gumbel_noise
 from lavit_eval.models.video_lavit.tokenizer import Tokenizer
 from lavit_eval.sample import Request, RequestKind, Response
 from lavit_eval.video.picture import open_picture
 
+Made = TypeVar("Made")
 Result = Drawing | Footage | GenerationError
-NO_MEMORY = "The memory does not suffice, even for half of the batch; set a smaller --batch-size or low_memory=on."
 
 
 @dataclass(slots=True)
@@ -55,12 +57,14 @@ class Maker:
     """Makes images and videos with the parts of a generation checkpoint.
 
     What is made depends on the request alone, but for rounding: each has draws of its own, and a batch that does not
-    fit into memory gives the same in halves.
+    fit into memory gives the same in halves. A batch goes through the stages in batches of their own, and what a stage
+    has made is kept in the run's folder until the files are written (`stages`).
 
     Args:
         root: The checkpoint's folder.
         parts: Its parts.
-        arguments: `low_memory`, `token_select`, `encoder_threads`, `keyframe_pipeline` and `keyframe_guidance`.
+        arguments: `low_memory`, `token_select`, `encoder_threads`, `keyframe_pipeline`, `keyframe_guidance` and the
+            sizes of stages.
     """
 
     def __init__(self, root: Path, parts: Parts, arguments: Arguments) -> None:
@@ -92,15 +96,19 @@ class Maker:
         self.parts.begin()
         found: dict[int, Response] = {}
         groups: dict[str, tuple[GenerationSettings, RequestKind, list[_Row]]] = {}
+        kinds = [GenerationSettings.parse(request.kind, request.generation) for request in requests]
+        pictures: dict[int, list[tuple[Image.Image, str]]] = {}
+        # Pictures of all before the codes of any: each part comes to the device once.
         for place, request in enumerate(requests):
-            settings = GenerationSettings.parse(request.kind, request.generation)
-            try:
-                row = self._prepared(place, request, settings)
-            except (MediumError, GenerationError) as error:
-                found[place] = Response(request.sample_id, request.repeat, "failed", error=str(error))
+            with self._failing(request, place, found):
+                pictures[place] = self._in_memory(partial(self._pictures, request, kinds[place]))
+        for place, request in enumerate(requests):
+            if place not in pictures:
                 continue
-            key = canonical_json([request.kind, dict(request.generation)])
-            groups.setdefault(key, (settings, request.kind, []))[2].append(row)
+            with self._failing(request, place, found):
+                row = self._in_memory(partial(self._prepare, place, request, kinds[place], pictures[place]))
+                key = canonical_json([request.kind, dict(request.generation)])
+                groups.setdefault(key, (kinds[place], request.kind, []))[2].append(row)
         for settings, kind, rows in groups.values():
             found |= self._serve(rows, settings, kind)
         times = {stage: seconds / len(requests) for stage, seconds in self.parts.seconds.items()}
@@ -110,29 +118,46 @@ class Maker:
             for place in range(len(requests))
         ]
 
-    def _prepared(self, place: int, request: Request, settings: GenerationSettings) -> _Row:
-        """Prepare a request; where the memory does not suffice, once more after the idle parts made room."""
+    @staticmethod
+    @contextmanager
+    def _failing(request: Request, place: int, found: dict[int, Response]) -> Iterator[None]:
+        """Let what is wrong with a request's media end that request with the reason."""
         try:
-            return self._prepare(place, request, settings)
+            yield
+        except (MediumError, GenerationError) as error:
+            found[place] = Response(request.sample_id, request.repeat, "failed", error=str(error))
+
+    def _in_memory(self, work: Callable[[], Made]) -> Made:
+        """Do the work; where the memory does not suffice, once more after the idle parts made room."""
+        try:
+            return work()
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
         self.parts.release()
         try:
-            return self._prepare(place, request, settings)
+            return work()
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-            raise MediumError(NO_MEMORY) from error
+            raise MediumError(f"{NO_MEMORY[0].upper()}{NO_MEMORY[1:]}.") from error
 
-    def _prepare(self, place: int, request: Request, settings: GenerationSettings) -> _Row:
+    def _pictures(self, request: Request, settings: GenerationSettings) -> list[tuple[Image.Image, str]]:
+        """Return the pictures of a prompt with their digests: those given, or one that the other model makes."""
         if request.kind == "reconstruct_video":
-            return self._prepare_recording(place, request, settings)
+            return []
         pictures = [self._read_picture(medium.kind, Path(medium.path)) for medium in request.media]
         if not request.text.strip() and not pictures:
             raise MediumError("There is neither a text nor a picture to make something from.")
         if self.arguments.keyframe_pipeline and request.kind == "generate_video" and not pictures:
             pictures = [self._make_keyframe(request, settings)]
+        return pictures
+
+    def _prepare(
+        self, place: int, request: Request, settings: GenerationSettings, pictures: list[tuple[Image.Image, str]]
+    ) -> _Row:
+        if request.kind == "reconstruct_video":
+            return self._prepare_recording(place, request, settings)
         text = [request.text] if request.text.strip() else []
         seen = [Picture(image, self._codes(image, digest, request)) for image, digest in pictures]
         # The order counts: as published, a video's keyframe follows its text, and an image's pictures precede it.
@@ -155,6 +180,7 @@ class Maker:
                 settings.motion,
                 draws,
                 self.arguments.encoder_threads,
+                request.media[0].segment,
             )
         digests: dict[str, str | list[str]] = {
             "keyframes": digest_bytes(recording.frames[:1].numpy().tobytes()),
@@ -197,39 +223,32 @@ class Maker:
 
     def _serve(self, rows: list[_Row], settings: GenerationSettings, kind: RequestKind) -> dict[int, Response]:
         found: dict[int, Response] = {}
-        for row, result, halved in self._in_memory(rows, lambda some: self._make(some, settings, kind)):
+        stages = self._stages(rows, settings, kind)
+        for row, result in zip(rows, self._make(rows, settings, kind, stages), strict=True):
             with self.parts.timed("store"):
-                found[row.place] = self._respond(row, result, halved)
+                found[row.place] = self._respond(row, result)
+        stages.remove()
         return found
 
-    def _in_memory(
-        self, rows: list[_Row], work: Callable[[list[_Row]], Sequence[Result]], halved: bool = False
-    ) -> list[tuple[_Row, Result | None, bool]]:
-        """Do the work, in halves if the memory does not suffice for the whole; None for what does not fit even so."""
-        if halved or not was_halved([row.request for row in rows]):
-            try:
-                return [(row, result, halved) for row, result in zip(rows, work(rows), strict=True)]
-            except RuntimeError as error:
-                if not out_of_memory(error):
-                    raise
-            # Only out of the handler is what the failed attempt held really free.
-            self.parts.release()
-            if halved or len(rows) == 1:
-                return [(row, None, halved) for row in rows]
-            note_halved([row.request for row in rows])
-        middle = (len(rows) + 1) // 2
-        return [one for half in (rows[:middle], rows[middle:]) for one in self._in_memory(half, work, halved=True)]
+    def _stages(self, rows: Sequence[_Row], settings: GenerationSettings, kind: RequestKind) -> KeptStages:
+        given = self.arguments
+        sizes = StageSizes(given.llm_batch, given.image_batch, given.video_batch)
+        output = rows[0].request.output
+        keys = [kind, canonical_json(dict(rows[0].request.generation)), *(list(row.request.key) for row in rows)]
+        return KeptStages(sizes, None if output is None else Path(output).parent.parent, keys, self.parts.release)
 
-    def _make(self, rows: list[_Row], settings: GenerationSettings, kind: RequestKind) -> Sequence[Result]:
+    def _make(
+        self, rows: list[_Row], settings: GenerationSettings, kind: RequestKind, stages: Stages
+    ) -> Sequence[Result]:
         if kind == "reconstruct_video":
-            return self._reconstruct(rows, settings)
+            return self._reconstruct(rows, settings, stages)
         author = self.author(kind == "generate_video")
         prompts = [Prompt(row.parts, SeededDraws(row.request.seeds.write)) for row in rows]
         if kind == "generate_video":
-            return author.generate_videos(prompts, settings)
-        return author.generate_images(prompts, settings)
+            return author.generate_videos(prompts, settings, stages)
+        return author.generate_images(prompts, settings, stages)
 
-    def _reconstruct(self, rows: list[_Row], settings: GenerationSettings) -> Sequence[Result]:
+    def _reconstruct(self, rows: list[_Row], settings: GenerationSettings, stages: Stages) -> Sequence[Result]:
         recordings = [row.recording for row in rows if row.recording is not None]
         draws = []
         for row in rows:
@@ -239,16 +258,13 @@ class Maker:
         with self.parts.at_work("video", "video_reconstructor"):
             detokenizer = self.parts.get("video_reconstructor")
             detokenizer.check_size(settings.video_height, settings.video_width)
-            return reconstruct_videos(detokenizer, recordings, draws, settings, self.arguments.low_memory == "on")
+            low_memory = self.arguments.low_memory == "on"
+            return reconstruct_videos(detokenizer, recordings, draws, settings, low_memory, stages)
 
-    def _respond(self, row: _Row, result: Result | None, halved: bool) -> Response:
+    def _respond(self, row: _Row, result: Result) -> Response:
         request = row.request
-        counts = {"batch_halved": 1} if halved else {}
-        if result is None or isinstance(result, GenerationError):
-            error = NO_MEMORY if result is None else str(result)
-            return Response(
-                request.sample_id, request.repeat, "failed", error=error, digests=row.digests, counts=counts
-            )
+        if isinstance(result, GenerationError):
+            return Response(request.sample_id, request.repeat, "failed", error=str(result), digests=row.digests)
         if request.output is None:
             raise ValueError("a request that makes a file must say where it goes")
         output = Path(request.output)
@@ -264,7 +280,7 @@ class Maker:
             medium="/".join(path.parts[-4:]),
             medium_digest=digest_bytes(path.read_bytes()),
             digests={**row.digests, **self._digests(result)},
-            counts={**result.counts, **counts},
+            counts=dict(result.counts),
         )
 
     @staticmethod

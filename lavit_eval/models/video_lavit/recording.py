@@ -15,10 +15,9 @@ from lavit_eval.generation_settings import LATENT_FACTOR
 from lavit_eval.models.video_lavit.config import MOTION_GRID
 from lavit_eval.models.video_lavit.draws import Draws
 from lavit_eval.models.video_lavit.frames import resize_frames
-from lavit_eval.video.reencode import reencode
+from lavit_eval.sample import Segment
+from lavit_eval.video.clips import coded_stream
 from lavit_eval.video.settings import CLIP_FRAMES, GROUP, VideoSettings
-from lavit_eval.video.source import VideoFile
-from lavit_eval.video.stream import Mpeg4Stream
 from lavit_eval.video.vectors import block_map, clip_motion
 
 RECONSTRUCTION_FPS = 12
@@ -48,7 +47,13 @@ def regular_starts(frame_types: str) -> list[int]:
 
 
 def load_recording(
-    path: Path, width: int, height: int, motion: Literal["raw", "tokens"], draws: Draws, encoder_threads: int = 16
+    path: Path,
+    width: int,
+    height: int,
+    motion: Literal["raw", "tokens"],
+    draws: Draws,
+    encoder_threads: int = 16,
+    segment: Segment | None = None,
 ) -> Recording:
     """Take 24 frames out of a video, re-encoded at 12 per second, with their motion.
 
@@ -59,13 +64,14 @@ def load_recording(
         motion: `raw` for the motion as the diffusion takes it, `tokens` as the motion tokenizer takes it.
         draws: Asked for `clip_start`, one uniform number, by which one of the possible clips is chosen.
         encoder_threads: Slices per picture of the encoder, which change the motion.
+        segment: Only this part of the file.
 
     Raises:
         MediumError: The file cannot be used, or has no 24 frames that begin with an I-frame.
     """
     raw = motion == "raw"
     grid = (height // LATENT_FACTOR, width // LATENT_FACTOR) if raw else MOTION_GRID
-    with _coded(path, VideoSettings(fps=RECONSTRUCTION_FPS, encoder_threads=encoder_threads)) as stream:
+    with coded_stream(path, VideoSettings(fps=RECONSTRUCTION_FPS, encoder_threads=encoder_threads), segment) as stream:
         starts = regular_starts(stream.frame_types)
         if not starts:
             raise MediumError(
@@ -82,9 +88,3 @@ def load_recording(
             frames.append(resize_frames(picture, height, width))
             maps.append(block_map(frame.vectors, frame.height, frame.width, rescale=not raw))
     return Recording(torch.cat(frames), clip_motion(maps, *grid), start)
-
-
-def _coded(path: Path, settings: VideoSettings) -> Mpeg4Stream:
-    with VideoFile(path) as file:
-        ready = file.is_elementary
-    return Mpeg4Stream.read(path) if ready else reencode(path, settings)

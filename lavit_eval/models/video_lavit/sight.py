@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -103,14 +103,14 @@ class Sight:
         try:
             # What was foreseen and is there already must not be held for ever.
             ahead = None if self.decoders is None else self.decoders.take(key, wanted=found is None)
-            found = found or ahead or load_medium(medium.kind, medium.path, self.settings, self.cache)
+            found = found or ahead or load_medium(medium, self.settings, self.cache)
         finally:
             self.waited += time.perf_counter() - began
         self._loaded.put(key, found, found.size)
         return found
 
     def see_key(self, loaded: Loaded, seeds: Seeds) -> tuple[str, bool, int | None]:
-        """Return what decides the outcome of `see`: the file, whether it is seen as a video, the seed if any."""
+        """Return what decides the outcome of `see`: file and segment, whether as a video, the seed if any."""
         return loaded.digest, loaded.motions is not None, None if self.argmax else seeds.see(loaded.digest)
 
     @torch.inference_mode()
@@ -154,8 +154,8 @@ class Sight:
         return codes
 
 
-def _key(medium: Medium) -> tuple[str, str, tuple[int, int, int] | None]:
-    return medium.kind, medium.path, _file_state(medium.path)
+def _key(medium: Medium) -> Hashable:
+    return medium, _file_state(medium.path)
 
 
 def _file_state(path: str) -> tuple[int, int, int] | None:

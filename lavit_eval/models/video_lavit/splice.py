@@ -72,14 +72,39 @@ def splice(
     Raises:
         ValueError: If a row's placeholders and media do not match.
     """
-    rows = [_splice_row(model, ids, visual)[:cut] for ids, visual in zip(prompts, visuals, strict=True)]
+    return padded([_splice_row(model, ids, visual)[:cut] for ids, visual in zip(prompts, visuals, strict=True)])
+
+
+def padded(rows: Sequence[Tensor], starts: Sequence[int] | None = None) -> Spliced:
+    """Return rows of embeddings, `[n_i, hidden]`, as a batch; a row's positions begin at its start, or at 0."""
     longest = max(len(row) for row in rows)
     embeds = rows[0].new_zeros(len(rows), longest, rows[0].shape[-1])
     lengths = torch.tensor([len(row) for row in rows], device=embeds.device)
     for place, row in enumerate(rows):
         embeds[place, longest - len(row) :] = row
-    positions = torch.arange(longest, device=embeds.device)[None] - (longest - lengths)[:, None]
-    return Spliced(embeds, positions >= 0, positions.clamp(min=0))
+    places = torch.arange(longest, device=embeds.device)[None] - (longest - lengths)[:, None]
+    mask = places >= 0
+    if starts is not None:
+        places = places + torch.tensor(starts, device=embeds.device)[:, None]
+    return Spliced(embeds, mask, places.where(mask, 0))
+
+
+@torch.no_grad()
+def divide(
+    model: UnderstandingModel, ids: Sequence[int], visual: Tensor | None, cut: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the embeddings of a prompt up to the end of its medium, and those of what follows: at least one.
+
+    Arguments as those of `splice`, for one row. Without a medium the first part is empty.
+    """
+    whole = _splice_row(model, ids, visual)[:cut]
+    place = 0
+    if visual is not None:
+        before = next(place for place, token in enumerate(ids) if token < 0)
+        place = sum(token != PAD for token in ids[:before]) + len(visual)
+    place = min(place, len(whole) - 1)
+    # A copy: a view would keep the whole row in memory.
+    return whole[:place], whole[place:].clone()
 
 
 def _splice_row(model: UnderstandingModel, ids: Sequence[int], visual: Tensor | None) -> Tensor:

@@ -111,7 +111,8 @@ class UnderstandingModel(nn.Module):
 
         Args:
             embeds: `[rows, length, hidden]`.
-            mask: `[rows, past + length]`, true at positions that may be seen.
+            mask: `[rows, past + length]`, true at positions that may be seen by those that follow; or
+                `[rows, 1, length, past + length]`, true where the one may see the other.
             positions: int64 `[rows, length]`.
             cache: Keys and values of the past; extended in place.
         """

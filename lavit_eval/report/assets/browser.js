@@ -67,7 +67,7 @@
       order: order.value, outcome: outcome.value, axis, category: code, search: search.value,
     });
     list.show(places);
-    const metric = index.metric === null ? "" : `, scored by ${index.metric}`;
+    const metric = index.metric === null ? "" : `, scored by ${index.metric}${index.unit ? `, ${index.unit}` : ""}`;
     const shown = places.length === index.n ? "" : `${places.length.toLocaleString("en")} of `;
     count.textContent = `${shown}${index.n.toLocaleString("en")} samples${metric}`;
     if (!places.length) {

@@ -30,9 +30,9 @@ lavitReport.detail = (() => {
   function scores(metrics, withBase) {
     const head = element("tr", {}, element("th", { "scope": "col" }, "metric"), element("th", { "scope": "col", "class": "num" }, "score"),
       withBase ? element("th", { "scope": "col", "class": "num" }, "BASE") : null);
-    const rows = metrics.flatMap(([metric, score, base, notes]) => {
+    const rows = metrics.flatMap(([metric, score, base, notes, unit]) => {
       const rest = notes.filter(([name]) => !/reply|judge/.test(name));
-      const row = element("tr", {}, element("th", { "scope": "row" }, metric), element("td", { "class": "num" }, number(score)),
+      const row = element("tr", {}, element("th", { "scope": "row" }, unit ? `${metric}, ${unit}` : metric), element("td", { "class": "num" }, number(score)),
         withBase ? element("td", { "class": "num" }, number(base)) : null);
       const said = rest.map(([name, value]) => element("tr", { "class": "note" },
         element("td", { "colspan": withBase ? 3 : 2 }, element("span", { "class": "dim" }, `${name.replaceAll("_", " ")}: `), value)));

@@ -22,6 +22,10 @@ def test_all_are_read() -> None:
         "backend": "mvextractor",
         "video_cache": "off",
         "low_memory": "on",
+        "shared_prefix": "off",
+        "llm_batch": "16",
+        "image_batch": "4",
+        "video_batch": "1",
         "offload": "on",
         "keyframe_guidance": "7.5",
     }
