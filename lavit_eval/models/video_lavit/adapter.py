@@ -28,6 +28,8 @@ NO_CHECKPOINT = (
 ANSWERING: frozenset[RequestKind] = frozenset({"answer", "choose", "caption"})
 MOST_DECODERS = 4
 """That are taken where nobody said how many."""
+FEWEST_CORES = 4
+"""With fewer, decoding ahead takes from the model what it gives (perf/pipelining.py)."""
 GENERATING: frozenset[RequestKind] = frozenset({"generate_image", "generate_video", "reconstruct_video"})
 
 
@@ -212,11 +214,11 @@ def requested_kinds(options: ModelOptions) -> frozenset[RequestKind]:
 
 
 def decoder_count(arguments: Arguments, device: str) -> int:
-    """Return how many processes preprocess media ahead: by default none on a CPU, whose cores the model uses itself."""
+    """Return how many processes preprocess media ahead: by default none on a CPU or few cores."""
     if arguments.decoders is not None:
         return arguments.decoders
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 0 if device == "cpu" else max(1, min(MOST_DECODERS, cores - 1))
+    return 0 if device == "cpu" or cores < FEWEST_CORES else MOST_DECODERS
 
 
 def _load_respondent(options: ModelOptions) -> Respondent:

@@ -414,7 +414,7 @@ def test_media_preprocessed_ahead_change_no_answer_and_the_wait_is_told(
 
 
 @pytest.mark.parametrize(
-    ("device", "given", "least", "most"), [("cpu", None, 0, 0), ("cuda:0", None, 1, 4), ("cpu", 3, 3, 3)]
+    ("device", "given", "least", "most"), [("cpu", None, 0, 0), ("cuda:0", None, 0, 4), ("cpu", 3, 3, 3)]
 )
 def test_media_are_preprocessed_ahead_where_the_model_leaves_cores_free(
     device: str, given: int | None, least: int, most: int
