@@ -39,6 +39,7 @@ def main(load: Loader = load_medium) -> None:
     told = json.loads(incoming.readline())
     settings = VideoSettings(**told["settings"])
     cache = None if told["cache"] is None else ClipCache(Path(told["cache"]), told["cache_bytes"])
+    answer(outgoing, ({"ready": True}, []))
     for line in incoming:
         medium = json.loads(line)
         try:

@@ -85,6 +85,8 @@ class Decoders:
             self._waiting.pop(key, None)
             while wanted and key in self._running and not self._closed:
                 self._change.wait()
+            # One that was given back meanwhile is loaded by whoever asked.
+            self._waiting.pop(key, None)
             found = self._ready.pop(key, None)
             if isinstance(found, Loaded):
                 self._held -= found.size
@@ -105,6 +107,11 @@ class Decoders:
     def _work(self) -> None:
         process = _Process(self._command, self._told)
         while (job := self._next(process)) is not None:
+            if not process.started:
+                # Nobody need wait for what is not begun: the model loads it itself until this process is up.
+                self._give_back(*job)
+                process.start()
+                continue
             key, medium = job
             found = _loaded(process, medium)
             with self._change:
@@ -112,6 +119,13 @@ class Decoders:
                 self._ready[key] = found
                 self._held += found.size if isinstance(found, Loaded) else 0
                 self._change.notify_all()
+
+    def _give_back(self, key: Hashable, medium: Medium) -> None:
+        with self._change:
+            self._running.discard(key)
+            self._waiting[key] = medium
+            self._waiting.move_to_end(key, last=False)
+            self._change.notify_all()
 
     def _next(self, process: _Process) -> tuple[Hashable, Medium] | None:
         with self._change:
@@ -141,6 +155,14 @@ class _Process:
     def __init__(self, command: Sequence[str], told: dict[str, Any]) -> None:
         self._command, self._told = command, told
         self._process: subprocess.Popen[bytes] | None = None
+        self.started = False
+        """Whether a process was ever up, or could not be; one that died since is spawned again when it is needed."""
+
+    def start(self) -> None:
+        """Spawn the process and wait until it is up; what keeps it from that is met at its first medium."""
+        self.started = True
+        with suppress(OSError, EOFError):
+            self._spawn()
 
     def load(self, medium: Medium) -> Loaded | MediumError | None:
         """Return a medium, or why there is none; None if that was not foreseen (raises OSError when it died)."""
@@ -165,7 +187,10 @@ class _Process:
     def _spawn(self) -> subprocess.Popen[bytes]:
         self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         _say(self._process.stdin, self._told)
+        if not self._process.stdout.readline().endswith(b"\n"):
+            raise EOFError("the decoder died before it was up")
         return self._process
 
     def end(self) -> int | None:
