@@ -124,15 +124,30 @@ def render_terminal(table_rows: Sequence[Row], console_width: int = 100, *, colo
         console.print(f"All values: {', '.join(map(_plain, everywhere))}.", markup=False)
     origins = origins_of(table_rows)
     for primary, part in groupby(table_rows, key=lambda row: row.primary):
+        groups = [list(group) for _, group in groupby(part, key=lambda row: row.group)]
+        valueless = [] if primary else [group for group in groups if all(row.skipped is not None for row in group)]
         table = _terminal_table("primary metrics" if primary else "other metrics")
-        for _, group in groupby(part, key=lambda row: row.group):
-            _add_group(table, list(group), origins, everywhere, color)
+        for group in groups:
+            if group not in valueless:
+                _add_group(table, group, origins, everywhere, color)
         console.print()
-        console.print(table)
+        if table.row_count:
+            console.print(table)
+        for line in _valueless_lines(valueless):
+            console.print(line, markup=False)
     if not color and any(row.best for row in table_rows):
         console.print("\n* best of the runs that can be compared")
     lines = "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
     return re.sub(r"\n{3,}", "\n\n", lines).strip("\n") + "\n"
+
+
+def _valueless_lines(groups: Sequence[Sequence[Row]]) -> list[str]:
+    """Return one line for each reason why metrics have no value in any run, with the names of the metrics."""
+    names: dict[str, list[str]] = {}
+    for group in groups:
+        reasons = "; ".join(dict.fromkeys(row.skipped or "" for row in group))
+        names.setdefault(reasons, []).append(f"{group[0].task} {group[0].metric}")
+    return [_plain(f"No value ({reason}): {', '.join(named)}.") for reason, named in names.items()]
 
 
 def render_markdown(table_rows: Sequence[Row]) -> str:

@@ -136,6 +136,17 @@ def test_a_skipped_metric_is_shown_with_its_reason_and_ranked_last() -> None:
     assert "skipped (no Java)" in render_markdown(found)
 
 
+def test_other_metrics_without_any_value_share_a_line_per_reason() -> None:
+    made = [document(name, {"msvd_qa": 1.0}) for name in "ab"]
+    for each in made:
+        metrics = each["tasks"]["msvd_qa"]["metrics"]
+        metrics |= {name: score(None, skipped="no judge", n=0, coverage=0.0) for name in ("j1", "j2")}
+    text = render_terminal(rows(made))
+    assert text.count("no judge") == 1
+    assert "No value (no judge): msvd_qa j1, msvd_qa j2." in text
+    assert "other metrics" not in text
+
+
 def test_models_that_share_a_label_are_told_apart() -> None:
     twins = [
         document("m", {"msvd_qa": 1.0}, digest="aaaaaaaa11"),
