@@ -13,10 +13,11 @@ from lavit_eval.interruption import Interruption
 from lavit_eval.journal import Entry, JournalWriter, Standing, journal_paths
 from lavit_eval.plan import Batch, BatchSizes, TaskPlan
 from lavit_eval.preparation import PreparedTask, plan_tasks
-from lavit_eval.progress import Progress
+from lavit_eval.progress import Progress, Step
 from lavit_eval.prospect import Prospect
 from lavit_eval.registry import targets
 from lavit_eval.runs import Run
+from lavit_eval.workload import Workload
 
 
 def remaining(plan: TaskPlan, standing: Standing, retry_failed: bool) -> list[Batch]:
@@ -91,22 +92,42 @@ def _answer_group(
     shard = prospect.options.engine.shard
     waiting = sum(len(batch.requests) for each in group for batch in each.batches)
     total = waiting if shard else sum(len(prospect.plans[each.task].requests) for each in group)
-    progress.begin(f"{title} (shard {shard})" if shard else title, total, max(0, total - waiting))
+    weights = _weights(group)
+    work = {each.task: sum(weights[each.task].values()) for each in group}
+    title = f"{title} (shard {shard})" if shard else title
+    progress.begin(title, total, max(0, total - waiting), work=work)
     try:
-        answer(group, pool, _Telling(run, standings, progress), interruption.shielded, prospect.options.engine.timeout)
+        telling = _Telling(run, standings, progress, weights)
+        answer(group, pool, telling, interruption.shielded, prospect.options.engine.timeout)
     finally:
         progress.end()
+
+
+def _weights(group: Sequence[TaskWork]) -> dict[str, dict[tuple[int, int], float]]:
+    """Return task -> (attempt, number) of a batch -> its estimated tokens."""
+    load = Workload()
+    return {
+        each.task: {(batch.attempt, batch.number): load.weigh_all(batch.requests) for batch in each.batches}
+        for each in group
+    }
 
 
 class _Telling:
     """Hands on what happens: to the standings, the progress display and `run.log`."""
 
-    def __init__(self, run: Run, standings: Mapping[str, Standing], progress: Progress) -> None:
-        self._run, self._standings, self._progress = run, standings, progress
+    def __init__(
+        self,
+        run: Run,
+        standings: Mapping[str, Standing],
+        progress: Progress,
+        weights: Mapping[str, Mapping[tuple[int, int], float]],
+    ) -> None:
+        self._run, self._standings, self._progress, self._weights = run, standings, progress, weights
 
-    def batch(self, task: str, entries: Sequence[Entry]) -> None:
+    def batch(self, task: str, entries: Sequence[Entry], seconds: float) -> None:
         self._standings[task].note(entries)
-        self._progress.advance(len(entries))
+        work = self._weights[task][entries[0].attempt, entries[0].batch]
+        self._progress.advance(len(entries), Step(task, work, seconds))
 
     def note(self, text: str) -> None:
         self._run.log(text)
@@ -131,7 +152,7 @@ def make_pool(prospect: Prospect, run: Run) -> Pool:
         model = prospect.loaded or prospect.model_class.load(options.model_options)
         # Loading may be what imports torch.
         pin_threads(threads)
-        return Here(model, samples)
+        return Here(model, samples, options.model_options.device)
     greeting = Greeting(
         target=targets("model")[options.model],
         model_class=prospect.model_class,

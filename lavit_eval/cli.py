@@ -112,8 +112,12 @@ def _dispatch(options: argparse.Namespace, given: Sequence[str]) -> int:
             from lavit_eval.running import export_run
 
             return export_run(options)
-        from lavit_eval.listing import list_runs
+        from lavit_eval.listing import list_runs, show_costs
 
+        if options.action == "cost":
+            from lavit_eval.running import find_run
+
+            return show_costs(find_run(options.run, options.output_dir))
         return list_runs(options.output_dir)
     if options.command == "reproduce":
         from lavit_eval.running import show_reproduction

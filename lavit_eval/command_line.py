@@ -143,6 +143,10 @@ def _add_runs(commands: argparse._SubParsersAction[Parser]) -> None:
     _add_output(runs)
     kinds = runs.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser)
     _add_export(kinds)
+    cost = kinds.add_parser(
+        "cost", help="what each task of a run took: seconds, samples and tokens a second, memory, energy"
+    )
+    cost.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or its id")
     pruned = kinds.add_parser("prune", help="remove generated files of a finished run; its scores stay")
     pruned.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or its id")
     pruned.add_argument("--keep", choices=["preview", "none"], required=True, help="what stays")
@@ -280,6 +284,7 @@ def _add_where(where: argparse._ActionsContainer) -> None:
         help="which generated files stay once they are scored (default all)",
     )
     where.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, and stop")
+    where.add_argument("--probe", action="store_true", help="with --dry-run: answer 10 samples, estimate time and disk")
     where.add_argument("--debug", action="store_true", help="show the traceback of an internal error")
 
 

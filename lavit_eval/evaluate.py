@@ -11,6 +11,7 @@ from typing import Any, Literal
 from lavit_eval.answering import answer_all, lacking_shards
 from lavit_eval.batch_sizes import settled
 from lavit_eval.claiming import changed_stack, claimed
+from lavit_eval.costs import write_costs
 from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.features.equipment import Equipment
 from lavit_eval.interruption import Interruption
@@ -160,6 +161,7 @@ def score_run(
             # What was valued under this protocol before is not replaced by a refusal.
             if under is None or _has_values(tasks) or under not in run.protocols_scored:
                 run.write_scores(scores, under)
+            write_costs(run)
             run.log(f"scored in {time.monotonic() - began:.1f} s")
     except Timeout:
         raise UsageError(f"Another process is scoring run {run.id}; wait for it to end.") from None

@@ -35,7 +35,9 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> int:
         with interruption.handled():
             wanted = runs_asked_for(options, given)
             if options.dry_run:
-                return _dry_run(wanted)
+                return _dry_run(wanted, options.probe)
+            if options.probe:
+                raise UsageError("--probe belongs to --dry-run; give both.")
             return run_all(wanted, interruption, options.keep_media)
     except Interrupted as interrupted:
         without = " without --fresh" if options.fresh else ""
@@ -184,7 +186,7 @@ def documents_of(run: Run) -> list[dict[str, Any]]:
     return [{**document, "run": run.id} for document in found]
 
 
-def _dry_run(wanted: Sequence[RunOptions]) -> int:
+def _dry_run(wanted: Sequence[RunOptions], probed: bool) -> int:
     bad = False
     for options in wanted:
         prospect = foresee(options)
@@ -208,6 +210,11 @@ def _dry_run(wanted: Sequence[RunOptions]) -> int:
         choice = choose_run(prospect)
         begun = "would continue" if choice.exists else "would begin"
         print(f"  {'was finished before:' if choice.scores is not None else begun} {choice.run.folder}")
+        if probed:
+            from lavit_eval.probing import probe
+
+            for line in probe(prospect).lines():
+                print(f"  {line}")
     return 2 if bad else 0
 
 

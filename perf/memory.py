@@ -39,7 +39,7 @@ class Meter:
         self.read: list[float] = []
         self.standing = Standing()
 
-    def batch(self, task: str, entries: Sequence[Entry]) -> None:
+    def batch(self, task: str, entries: Sequence[Entry], seconds: float) -> None:
         """Count."""
         self.standing.note(entries)
         self.count(len(entries))

@@ -35,7 +35,7 @@ REPEATS = 5
 class Nobody:
     """Listens to nothing."""
 
-    def batch(self, task: str, entries: Sequence[Entry]) -> None:
+    def batch(self, task: str, entries: Sequence[Entry], seconds: float) -> None:
         """Ignore it."""
 
     def note(self, text: str) -> None:

@@ -48,7 +48,7 @@ class Watch:
         self.done = 0
         self.notes: list[str] = []
 
-    def batch(self, task: str, entries: Sequence[Entry]) -> None:
+    def batch(self, task: str, entries: Sequence[Entry], seconds: float) -> None:
         """Count, and kill."""
         self.done += len(entries)
         self.ended = time.perf_counter()

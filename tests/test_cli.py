@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -107,6 +108,22 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     code, out, _ = _run(capsys, _arguments(tmp_path, "--dry-run", samples=25))
     assert code == 2
     assert "official test split has 25" in out
+
+
+def test_a_probe_estimates_time_and_disk_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], echo: type[Echo]
+) -> None:
+    write_msvd(tmp_path / "data")
+    code, out, _ = _run(capsys, _arguments(tmp_path, "--dry-run", "--probe", model="echo"))
+    assert code == 0
+    assert "probe: 10 samples in " in out
+    assert re.search(r"made_qa: about \d+ s, 0\.0 MB\n", out)
+    assert re.search(r"in all: about \d+ s, 0\.0 MB; the whole plan, without scoring", out)
+    # One sample warms up.
+    assert len(echo.asked) == 11
+    assert not (tmp_path / "out").exists()
+    code, _, err = _run(capsys, _arguments(tmp_path, "--probe"))
+    assert (code, "--probe belongs to --dry-run" in err) == (2, True)
 
 
 def test_answers_made_elsewhere_are_a_normal_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

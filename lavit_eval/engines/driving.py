@@ -40,8 +40,8 @@ class TaskWork:
 class Listener(Protocol):
     """Told what happens while batches are answered."""
 
-    def batch(self, task: str, entries: Sequence[Entry]) -> None:
-        """Note a batch that is on disk."""
+    def batch(self, task: str, entries: Sequence[Entry], seconds: float) -> None:
+        """Note a batch that is on disk, and how many seconds workers spent on it."""
 
     def note(self, text: str) -> None:
         """Note what a person may want to know of the workers."""
@@ -59,6 +59,7 @@ class _Open:
     asked: list[Request]
     absent: dict[tuple[str, int], str] = field(default_factory=dict)
     """Request -> the medium that is missing."""
+    seconds: float = 0.0
 
 
 def answer(
@@ -163,6 +164,7 @@ class _Driver:
             case Answered(worker, number, responses):
                 lease = self._leases.pop(number, None)
                 if lease is not None:
+                    self._opened(lease.key).seconds += event.seconds
                     self._keep_times(event, lease)
                     marked = [_asked_alone(response) for response in responses] if lease.alone else list(responses)
                     self._settle(self._scheduler.complete(worker, number, marked))
@@ -214,7 +216,7 @@ class _Driver:
             entries = found.work.writer.append(found.batch.attempt, found.batch.number, responses)
         key = (found.work.task, found.batch.attempt, found.batch.number)
         del self._open[key], self._batches[key]
-        self._listener.batch(found.work.task, entries)
+        self._listener.batch(found.work.task, entries, found.seconds)
 
     def _keep_times(self, event: Answered, lease: Lease[Key]) -> None:
         _, attempt, batch = lease.key
@@ -225,6 +227,7 @@ class _Driver:
             "worker": event.worker,
             "seconds": round(event.seconds, 6),
             "waited": {name: round(seconds, 6) for name, seconds in event.waited.items()},
+            "used": dict(event.used),
         }
         if lease.alone:
             fields["alone"] = lease.places.start

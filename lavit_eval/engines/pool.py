@@ -29,6 +29,8 @@ class Answered:
     """That the model took, by the worker's own clock: only ever a length of time."""
     waited: Mapping[str, float] = field(default_factory=dict)
     """What the worker waited for before and within the lease -> seconds."""
+    used: Mapping[str, JSON] = field(default_factory=dict)
+    """What the lease took besides time, as `Gauge.read` says it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,9 @@ def event_of(worker: str, message: Message) -> Event:
     match message["say"]:
         case "answered":
             responses = unpack_responses(message["responses"])
-            return Answered(worker, message["number"], responses, message["seconds"], message["waited"])
+            return Answered(
+                worker, message["number"], responses, message["seconds"], message["waited"], message["used"]
+            )
         case "memory":
             return Short(worker, message["number"], message["text"])
         case "usage":

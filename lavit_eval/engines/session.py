@@ -13,6 +13,7 @@ from typing import Any
 
 from lavit_eval.engines.asking import ask, free_memory, one_line, out_of_memory, pin_threads
 from lavit_eval.engines.checks import about_here, answer_probe, check_identity, check_versions, check_witnesses
+from lavit_eval.engines.gauges import Gauge
 from lavit_eval.engines.here import timings
 from lavit_eval.engines.messages import Message, pack_responses, unpack_options, unpack_requests, unpack_samples
 from lavit_eval.errors import UsageError
@@ -31,6 +32,7 @@ class Session:
         self._samples: dict[str, Sequence[Sample]] = {}
         self._task: str | None = None
         self._free_since = time.perf_counter()
+        self._gauge = Gauge("cpu")
 
     def handle(self, message: Message) -> Message | None:
         """Return the reply to a message, None where there is none."""
@@ -45,6 +47,12 @@ class Session:
             return {"say": "usage", "text": str(error)}
         except Exception:
             return {"say": "error", "text": traceback.format_exc()}
+
+    def foresee(self, message: Message) -> None:
+        """Tell the model of requests that wait for it, if it wants to prepare for them; called from another thread."""
+        foresee = getattr(self._model, "foresee", None)
+        if foresee is not None and message["do"] == "respond":
+            foresee(unpack_requests(message["requests"]))
 
     def _load(self, message: Message) -> Message:
         where = f"Worker {message['name']} on {socket.gethostname()}"
@@ -61,6 +69,7 @@ class Session:
         check_identity(message["identity"], dict(model_class.identify(options)), where)
         pin_threads(message["threads"])
         self._model = model_class.load(options)
+        self._gauge = Gauge(options.device)
         # Loading may be what imports torch.
         pin_threads(message["threads"])
         self._free_since = time.perf_counter()
@@ -78,6 +87,7 @@ class Session:
         if message["task"] != self._task:
             model.prepare(message["task"], self._samples.get(message["task"], ()))
             self._task = message["task"]
+        self._gauge.begin()
         try:
             responses = ask(model, unpack_requests(message["requests"]))
         except Exception as error:
@@ -94,4 +104,5 @@ class Session:
             "responses": pack_responses(responses),
             "seconds": self._free_since - began,
             "waited": {"work": waited, **timings(model)},
+            "used": self._gauge.read(),
         }

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from lavit_eval.costs import costs
 from lavit_eval.engines import checks
 from lavit_eval.engines.options import EngineOptions, Shard
 from lavit_eval.engines.pool import WorkerError
@@ -41,8 +42,10 @@ def test_no_byte_of_the_scores_depends_on_who_answered(tmp_path: Path, monkeypat
     alone = evaluate(moody_options(monkeypatch, tmp_path / "alone")).run
     two = evaluate(moody_options(monkeypatch, tmp_path / "two", TWO, seconds="0.05"))
     assert _scores(two.run) == _scores(alone)
-    workers = {json.loads(line)["worker"] for line in (two.run.task_folder("made_qa") / "times.jsonl").open()}
-    assert workers <= {"1", "2"}
+    cost = costs(two.run)["made_qa"]
+    assert (cost["workers"] in (1, 2), cost["responses"]) == (True, len(two.run.entries("made_qa")))
+    assert set(cost["waited_seconds"]) == {"work"}
+    assert cost["peak_memory_bytes"] > 10e6
     assert "2 workers on cpu, 1 threads each" in (two.run.folder / "run.log").read_text()
     for index in (1, 2):
         shard = EngineOptions(shard=Shard(index, 2))

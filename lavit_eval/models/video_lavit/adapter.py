@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -25,6 +26,10 @@ NO_CHECKPOINT = (
     "for a trial make one: `lavit-eval checkpoint make-tiny DIR`."
 )
 ANSWERING: frozenset[RequestKind] = frozenset({"answer", "choose", "caption"})
+MOST_DECODERS = 4
+"""That are taken where nobody said how many."""
+FEWEST_CORES = 4
+"""With fewer, decoding ahead takes from the model what it gives (perf/pipelining.py)."""
 GENERATING: frozenset[RequestKind] = frozenset({"generate_image", "generate_video", "reconstruct_video"})
 
 
@@ -173,6 +178,20 @@ class VideoLavit:
     def prepare(self, task: str, samples: Sequence[Sample]) -> None:
         """Need nothing."""
 
+    def foresee(self, requests: Sequence[Request]) -> None:
+        """Have the media of requests preprocessed ahead that will be asked soon; may be called from any thread."""
+        respondent: Respondent | None = self.__dict__.get("respondent")
+        if respondent is not None:
+            respondent.sight.foresee(medium for request in requests for medium in request.media)
+
+    def timings(self) -> Mapping[str, float]:
+        """Return the seconds for which the device waited for media to be preprocessed, since this was last asked."""
+        respondent: Respondent | None = self.__dict__.get("respondent")
+        if respondent is None:
+            return {}
+        waited, respondent.sight.waited = respondent.sight.waited, 0.0
+        return {"preprocess": waited}
+
     def respond(self, requests: Sequence[Request]) -> list[Response]:
         """Answer a batch; a request whose medium cannot be used fails with the reason.
 
@@ -194,6 +213,14 @@ def requested_kinds(options: ModelOptions) -> frozenset[RequestKind]:
     return options.kinds or ANSWERING
 
 
+def decoder_count(arguments: Arguments, device: str) -> int:
+    """Return how many processes preprocess media ahead: by default none on a CPU or few cores."""
+    if arguments.decoders is not None:
+        return arguments.decoders
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 0 if device == "cpu" or cores < FEWEST_CORES else MOST_DECODERS
+
+
 def _load_respondent(options: ModelOptions) -> Respondent:
     from lavit_eval.models.video_lavit.attention import check_backend
     from lavit_eval.models.video_lavit.loading import load_understanding, parse_device, parse_dtype, read_blueprint
@@ -201,6 +228,7 @@ def _load_respondent(options: ModelOptions) -> Respondent:
     from lavit_eval.models.video_lavit.sight import Sight
     from lavit_eval.models.video_lavit.tokenizer import Tokenizer
     from lavit_eval.video.cache import ClipCache
+    from lavit_eval.video.decoders import Decoders
 
     arguments = Arguments.parse(options.arguments)
     device, dtype = parse_device(options.device), parse_dtype(options.dtype)
@@ -214,7 +242,9 @@ def _load_respondent(options: ModelOptions) -> Respondent:
     cache = ClipCache(cache_folder() / "clips") if arguments.video_cache == "on" else None
     settings = arguments.video(blueprint.sizes.visual.image_size)
     argmax, still = arguments.token_select == "argmax", arguments.motion_tokens == "off"
-    sight = Sight(model, settings, argmax, cache, still)
+    count = decoder_count(arguments, options.device)
+    decoders = Decoders(count, settings, cache) if count else None
+    sight = Sight(model, settings, argmax, cache, still, decoders)
     return Respondent(model, tokenizer, sight, arguments.long_prompt, arguments.shared_prefix == "on")
 
 

@@ -27,6 +27,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 RANGES: Mapping[str, tuple[int, int]] = {
     "max_clips": (1, 1000),
     "encoder_threads": (1, 16),
+    "decoders": (0, 64),
     "llm_batch": (1, 1000),
     "image_batch": (1, 1000),
     "video_batch": (1, 1000),
@@ -53,6 +54,8 @@ class Arguments:
     """Who reads the motion vectors."""
     video_cache: str = "on"
     """Whether preprocessed videos are kept on disk; changes no answer."""
+    decoders: int | None = None
+    """Processes that preprocess media ahead of the model, 0 for none (default: by the device); changes no answer."""
     shared_prefix: str = "on"
     """Whether what questions on one medium begin with is read once for all of a batch; the same but for rounding."""
     low_memory: str = "off"

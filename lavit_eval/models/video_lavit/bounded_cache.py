@@ -22,6 +22,10 @@ class BoundedCache(Generic[Value]):
         """Bytes of all values kept."""
         self._entries: OrderedDict[Hashable, tuple[int, Value]] = OrderedDict()
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Return whether a value is kept, without using it."""
+        return key in self._entries
+
     def get(self, key: Hashable) -> Value | None:
         """Return the value of a key, or None if it was never kept or is forgotten."""
         if key not in self._entries:

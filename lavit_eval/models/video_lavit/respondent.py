@@ -20,13 +20,14 @@ from lavit_eval.models.video_lavit.generation import generate
 from lavit_eval.models.video_lavit.halving import free_cached, in_halves
 from lavit_eval.models.video_lavit.ranking import option_log_likelihoods
 from lavit_eval.models.video_lavit.shared_prefix import Opening, Past, SharedPrefixes, seen_mask
-from lavit_eval.models.video_lavit.sight import Loaded, Seen, Sight
+from lavit_eval.models.video_lavit.sight import Seen, Sight
 from lavit_eval.models.video_lavit.splice import PAD, Spliced, splice
 from lavit_eval.models.video_lavit.stopping import StopRule
 from lavit_eval.models.video_lavit.tokenizer import Tokenizer
 from lavit_eval.models.video_lavit.understanding import UnderstandingModel
 from lavit_eval.multiple_choice import LETTERS
 from lavit_eval.sample import Likelihoods, Medium, Request, Response, Settings
+from lavit_eval.video.loaded import Loaded
 
 NO_MEMORY = (
     "The memory does not suffice for this question, even alone; take a larger card, a half precision or fewer clips."

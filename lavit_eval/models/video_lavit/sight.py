@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,34 +19,16 @@ from lavit_eval.models.video_lavit.splice import clip_blocks, image_block
 from lavit_eval.models.video_lavit.token_selector import gumbel_noise
 from lavit_eval.models.video_lavit.understanding import UnderstandingModel
 from lavit_eval.sample import Medium, Seeds
-from lavit_eval.video.clips import load_clips
-from lavit_eval.video.picture import load_picture, normalise
+from lavit_eval.video.loaded import Loaded, load_medium
+from lavit_eval.video.picture import normalise
 from lavit_eval.video.settings import VideoSettings
 
 if TYPE_CHECKING:
     from lavit_eval.video.cache import ClipCache
+    from lavit_eval.video.decoders import Decoders
 
 _LOADED_BYTES = 256 << 20
 _SEEN_BYTES = 512 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A medium after preprocessing."""
-
-    digest: str
-    """SHA-256 of what is shown: of the file, or of file and segment (`video.clips.medium_digest`)."""
-    file_digest: str
-    """SHA-256 of the file."""
-    keyframes: NDArray[np.uint8]
-    """[n, size, size, 3]; an image is one keyframe."""
-    motions: NDArray[np.float32] | None
-    """[n, 2, 24, 20, 36] of a video, None of an image."""
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return self.keyframes.nbytes + (0 if self.motions is None else self.motions.nbytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +65,7 @@ class Sight:
         argmax: Keep the likelier patches instead of drawing.
         cache: Where preprocessed videos are kept on disk, if anywhere.
         still: Leave the motion of videos out: each clip is its keyframe alone.
+        decoders: Who preprocesses media ahead, if anybody.
     """
 
     def __init__(
@@ -91,28 +75,38 @@ class Sight:
         argmax: bool = False,
         cache: ClipCache | None = None,
         still: bool = False,
+        decoders: Decoders | None = None,
     ) -> None:
         self.model = model
         self.settings = settings
         self.argmax = argmax
         self.cache = cache
         self.still = still
+        self.decoders = decoders
+        self.waited = 0.0
+        """Seconds for which the model waited for media, since somebody last set this to 0."""
         self._loaded: BoundedCache[Loaded] = BoundedCache(_LOADED_BYTES)
         self._seen: BoundedCache[Seen] = BoundedCache(_SEEN_BYTES)
         self._codes: BoundedCache[Tensor] = BoundedCache(_SEEN_BYTES // 8)
 
+    def foresee(self, media: Iterable[Medium]) -> None:
+        """Have media preprocessed ahead that will be asked for in this order; may be called from any thread."""
+        if self.decoders is not None:
+            keys = ((_key(medium), medium) for medium in media)
+            self.decoders.foresee([(key, medium) for key, medium in keys if key not in self._loaded])
+
     def load(self, medium: Medium) -> Loaded:
         """Return a medium after preprocessing (raises MediumError)."""
-        key = (medium.kind, medium.path, medium.segment, medium.rate, _file_state(medium.path))
+        key = _key(medium)
         found = self._loaded.get(key)
-        if found is None:
-            if medium.kind == "image":
-                picture, digest = load_picture(Path(medium.path), self.settings.size)
-                found = Loaded(digest, digest, np.array(picture[None]), None)
-            else:
-                clips = load_clips(Path(medium.path), self.settings, self.cache, medium.segment, medium.rate)
-                found = Loaded(clips.digest, clips.file_digest, clips.keyframes, clips.motions)
-            self._loaded.put(key, found, found.size)
+        began = time.perf_counter()
+        try:
+            # What was foreseen and is there already must not be held for ever.
+            ahead = None if self.decoders is None else self.decoders.take(key, wanted=found is None)
+            found = found or ahead or load_medium(medium, self.settings, self.cache)
+        finally:
+            self.waited += time.perf_counter() - began
+        self._loaded.put(key, found, found.size)
         return found
 
     def see_key(self, loaded: Loaded, seeds: Seeds) -> tuple[str, bool, int | None]:
@@ -158,6 +152,10 @@ class Sight:
             codes = self.model.read_motion(torch.from_numpy(loaded.motions))
             self._codes.put(loaded.digest, codes, codes.numel() * codes.element_size())
         return codes
+
+
+def _key(medium: Medium) -> Hashable:
+    return medium, _file_state(medium.path)
 
 
 def _file_state(path: str) -> tuple[int, int, int] | None:

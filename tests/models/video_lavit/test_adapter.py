@@ -14,7 +14,8 @@ import torch
 from lavit_eval.errors import UsageError
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.models.video_lavit import sight
-from lavit_eval.models.video_lavit.adapter import VideoLavit
+from lavit_eval.models.video_lavit.adapter import VideoLavit, decoder_count
+from lavit_eval.models.video_lavit.arguments import Arguments
 from lavit_eval.models.video_lavit.tiny import make_tiny
 from lavit_eval.sample import Medium, Request, Response, Seeds, Settings, derive_seed
 from tests.models.video_lavit.media import write_picture, write_video
@@ -390,3 +391,32 @@ def test_importing_the_adapter_is_light() -> None:
     script = "import sys, lavit_eval.models.video_lavit.adapter; print({'torch', 'av', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_media_preprocessed_ahead_change_no_answer_and_the_wait_is_told(
+    tiny_root: Path, media: dict[str, Medium], tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(b"no video")
+    requests = [*mixed(media), ask(Medium("video", str(damaged), "damaged.mp4"), "What is it?")]
+    plain = load(tiny_root, video_cache="off", decoders="0")
+    ahead = load(tiny_root, video_cache="off", decoders="1")
+    plain.foresee(requests)
+    ahead.foresee(requests)
+    assert ahead.respondent.sight.decoders is not None
+    assert plain.respondent.sight.decoders is None
+    expected = plain.respond(requests)
+    assert [facts(response) for response in ahead.respond(requests)] == [facts(response) for response in expected]
+    assert expected[-1].outcome == "failed"
+    assert plain.timings()["preprocess"] > 0
+    assert plain.timings()["preprocess"] == 0
+    ahead.respondent.sight.decoders.close()
+
+
+@pytest.mark.parametrize(
+    ("device", "given", "least", "most"), [("cpu", None, 0, 0), ("cuda:0", None, 0, 4), ("cpu", 3, 3, 3)]
+)
+def test_media_are_preprocessed_ahead_where_the_model_leaves_cores_free(
+    device: str, given: int | None, least: int, most: int
+) -> None:
+    assert least <= decoder_count(Arguments(decoders=given), device) <= most
