@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -112,7 +112,7 @@ class _Identity(BaseModel):
     seed: int
     repeats: int = Field(ge=1)
     limit: int | None
-    batch_size: int
+    batch_size: int | Literal["auto"]
     visual_noise: str
     demo: bool
 
