@@ -53,7 +53,7 @@ def write_questions(root: Path, samples: int = SAMPLES) -> Task:
     for index in range(samples):
         video = index // QUESTIONS_PER_VIDEO + 1
         rows.append({"id": index + 1, "question": f"what is in part {index}?", "answer": "cat", "video_id": video})
-    for video in range(1, samples // QUESTIONS_PER_VIDEO + 1):
+    for video in range(1, -(-samples // QUESTIONS_PER_VIDEO) + 1):
         (folder / "video" / f"vid{video}.avi").write_bytes(b"made")
     (folder / "test_qa.json").write_text(json.dumps(rows))
     tasks = root / "tasks"
