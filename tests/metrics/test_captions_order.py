@@ -15,7 +15,11 @@ ORDER = [3, 1, 4, 0, 2]
 
 
 @needs_java
-@pytest.mark.parametrize("metric", [Bleu1(), Bleu4(), RougeL(), Cider(), Meteor()], ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize(
+    "metric",
+    [Bleu1(), Bleu4(), RougeL(), Cider(), pytest.param(Meteor(), marks=pytest.mark.slow)],
+    ids=lambda one: type(one).__name__,
+)
 def test_order_changes_no_value(metric: Metric) -> None:
     images = samples()
     expected = metric.measure(images, TEXTS)

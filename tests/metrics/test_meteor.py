@@ -46,6 +46,7 @@ def test_the_program_answers_for_every_caption() -> None:
     assert rows[0, CHUNKS] == 0
 
 
+@pytest.mark.slow
 @needs_java
 def test_repeats_and_order_change_no_value() -> None:
     images = samples()

@@ -102,11 +102,17 @@ def new_keyframe() -> KeyframeStage:
     )
 
 
+SLOW_STAGES = ("codes", "image_vae", "video_vae", "keyframe")
+
+
 def new_film() -> FilmStage:
     return FilmStage(MotionEncoder(NETWORKS.motion_encoder), UNet3D.from_config(dict(NETWORKS.video_unet)))
 
 
-@pytest.mark.parametrize("name", ["codes", "motion", "image_vae", "video_vae", "keyframe", "film", "writer"])
+STAGES = ["motion", "film", "writer", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_STAGES)]
+
+
+@pytest.mark.parametrize("name", STAGES)
 def test_a_stage_that_is_broken_off_goes_on_to_the_same_weights(name: str, tmp_path: Path, reel: Reel) -> None:
     recipe = replace(BRIEF_GENERATION, **{name: Stage(2, 2, 1e-3, 1)})
     whole, work = built(name, tmp_path, reel)

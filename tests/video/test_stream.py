@@ -108,6 +108,7 @@ def test_damaged_stream_is_refused(ready: Path, tmp_path: Path) -> None:
         load_clips(path, SETTINGS)
 
 
+@pytest.mark.slow
 def test_frames_do_not_pile_up(ready: Path) -> None:
     """Looking at a frame's vectors makes a reference cycle in PyAV; a video's frames must not wait for a collection."""
     gc.collect()

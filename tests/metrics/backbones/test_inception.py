@@ -79,6 +79,7 @@ def test_features_are_those_of_torchmetrics_with_either_resize(path: Path, incep
         assert (found[0] - found[1]).norm() > 1e-3 * found[0].norm()
 
 
+@pytest.mark.slow
 def test_distances_are_those_of_torchmetrics_and_torch_fidelity(path: Path, inception: Inception) -> None:
     from torch_fidelity import calculate_metrics
     from torchmetrics.image.fid import FrechetInceptionDistance

@@ -186,7 +186,7 @@ def test_low_memory_differs_by_rounding_only(tiny_root: Path, media: dict[str, M
     assert all(abs(one - other).max() <= 1 for one, other in pairs)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.slow)])
 def test_half_precision_makes_sound_pictures(
     tiny_root: Path, media: dict[str, Medium], tmp_path: Path, dtype: torch.dtype
 ) -> None:
