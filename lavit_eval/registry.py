@@ -111,6 +111,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "psnr": "lavit_eval.metrics.fidelity:Psnr",
         "ranked_accuracy": "lavit_eval.metrics.ranked_accuracy:RankedAccuracy",
         "ranked_accuracy_summed": "lavit_eval.metrics.ranked_accuracy:RankedAccuracySummed",
+        "reference_log_likelihood": "lavit_eval.metrics.reference_likelihood:ReferenceLogLikelihood",
         "rouge_l": "lavit_eval.metrics.rouge:RougeL",
         "ssim": "lavit_eval.metrics.fidelity:Ssim",
         "vcg_consistency": "lavit_eval.metrics.judged_vcg:VcgConsistency",

@@ -153,7 +153,7 @@ class Request:
     settings: Settings
     seeds: Seeds
     options: tuple[str, ...] = ()
-    """The candidates of a `choose` request, 2 to 26 texts; each is ranked as a continuation of the prompt."""
+    """The candidates of a `choose` request, 1 to 26 texts; each is ranked as a continuation of the prompt."""
     generation: Mapping[str, JSON] = field(default_factory=dict)
     """How an image or video is made: the task's own settings, uninterpreted."""
     output: str | None = None

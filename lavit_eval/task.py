@@ -107,8 +107,9 @@ class Task(BaseModel):
     """What the model is asked; `{question}` stands for the sample's question, nothing else is replaced."""
     generation: Decoding | dict[str, bool | int | float | str] = Decoding()
     """How text is decoded, or how an image or video is made; the latter has no defaults, all stands in the file."""
-    ranked: Literal["texts", "letters"] = "texts"
-    """What a `choose` task ranks behind the prompt: options' texts, not shown before, or letters of shown ones."""
+    ranked: Literal["texts", "letters", "references"] = "texts"
+    """What a `choose` task ranks behind the prompt: options' texts, not shown before, letters of shown ones, or nothing
+    but the right answer, to know how likely it is."""
     options: dict[str, bool | int | str] = Field(default_factory=dict)
     """What the reader is told beside the split, e.g. which caption of a video is taken."""
     metrics: tuple[Name, ...] = Field(min_length=1)
@@ -186,10 +187,19 @@ class Task(BaseModel):
     def candidates(self, sample: Sample) -> tuple[str, ...]:
         """Return what is ranked behind the prompt; nothing unless this is a `choose` task.
 
-        Raises UsageError for a sample without options.
+        Where references are ranked that is one text: the most frequent reference, of equally frequent ones the first.
+
+        Raises UsageError for a sample without options, or without the reference that is ranked.
         """
         if self.request != "choose":
             return ()
+        if self.ranked == "references":
+            if not sample.references:
+                raise UsageError(
+                    f"{self.task} ranks references, but the sample {sample.id} has none: this split publishes none, "
+                    "so name another split."
+                )
+            return (max(sample.references, key=sample.references.count),)
         choices = sample.extra.get("choices")
         if not isinstance(choices, list | tuple) or not 2 <= len(choices) <= len(LETTERS):
             raise UsageError(

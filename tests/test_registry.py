@@ -73,6 +73,7 @@ def test_task_names_are_the_benchmarks_own() -> None:
         "_video_ranked",
         "_ranked_letters",
         "_ranked",
+        "_likelihood",
         "_video",
         "_lavit",
     )

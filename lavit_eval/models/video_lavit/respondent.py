@@ -167,8 +167,8 @@ class Respondent:
         if request.kind != "choose":
             return []
         found = [self.tokenizer.encode(option) for option in request.options]
-        if not 2 <= len(found) <= len(LETTERS):
-            raise MediumError(f"The question has {len(found)} options to rank, not 2 to {len(LETTERS)}.")
+        if not 1 <= len(found) <= len(LETTERS):
+            raise MediumError(f"The question has {len(found)} options to rank, not 1 to {len(LETTERS)}.")
         if empty := [LETTERS[place] for place, ids in enumerate(found) if not ids]:
             raise MediumError(f"Option {empty[0]} has no text to rank.")
         return found

@@ -129,11 +129,11 @@ def test_answering_and_ranking_share_a_batch(model: VideoLavit, media: list[Medi
     ("options", "reason"),
     [
         (("dog", ""), "Option B has no text to rank."),
-        (("dog",), "The question has 1 options to rank, not 2 to 26."),
-        (("dog",) * 27, "The question has 27 options to rank, not 2 to 26."),
+        ((), "The question has 0 options to rank, not 1 to 26."),
+        (("dog",) * 27, "The question has 27 options to rank, not 1 to 26."),
         (("dog " * 5000, "cat"), "positions"),
     ],
-    ids=["empty", "one", "many", "long"],
+    ids=["empty", "none", "many", "long"],
 )
 def test_options_that_cannot_be_ranked_fail_the_sample(
     model: VideoLavit, options: tuple[str, ...], reason: str
