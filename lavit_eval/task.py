@@ -153,7 +153,8 @@ class Task(BaseModel):
             raise ValueError(f"submission {self.submission} is not for tasks that ask for {self.request}")
         if self.submission is not None and self.request in MAKING:
             raise ValueError("submission is for answers and captions only")
-        if self.request in ("answer", "choose") and "{question}" not in self.prompt:
+        asks = self.request == "answer" or (self.request == "choose" and self.ranked != "references")
+        if asks and "{question}" not in self.prompt:
             raise ValueError(f"the prompt of a task of request {self.request} must contain {{question}}")
         if self.ranked != "texts" and self.request != "choose":
             raise ValueError("ranked is for tasks of request choose only")

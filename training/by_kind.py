@@ -17,11 +17,12 @@ def shares(run: Path) -> dict[str, tuple[float, int]]:
     """Return kind -> (share of right answers in percent, how many were asked) over both video tasks of a run."""
     from lavit_eval.demo.language import kind_of
     from lavit_eval.demo.material import demo_data
-    from lavit_eval.registry import find
+    from lavit_eval.registry import Catalogue, find
 
+    root = demo_data(Catalogue().suite("canary").size)
     right, asked = Counter[str](), Counter[str]()
     for task in TASKS:
-        samples = find("benchmark", task)().read(demo_data(48), "test").samples
+        samples = find("benchmark", task)().read(root, "test").samples
         kinds = {sample.id: kind_of(sample.question) for sample in samples}
         for line in (run / "tasks" / task / "samples.jsonl").read_text(encoding="utf-8").splitlines():
             record = json.loads(line)

@@ -21,7 +21,7 @@ from lavit_eval.models.video_lavit.understanding import UnderstandingModel
 from training.checkpoints import write_checkpoint
 from training.codebook import usage
 from training.footage import Footage
-from training.motion import turned
+from training.motion import rows_shown, turned
 from training.packing import Example, Told, loss_and_hits, pack
 from training.recipe import SIZES
 from training.steps import generator
@@ -40,8 +40,13 @@ from training.words import (
 
 NAMED = (KINDS, tuple(COLORS), ("left", "right"), ("small", "large"))
 """What a patch of a shape shows, by words that are single pieces."""
-TURNS = ((False, False), (True, True))
-"""In which forms the language model meets each film's motion: as it is, and turned by half a circle."""
+TURNS = ((False, False), (True, True), (False, True), (True, False))
+"""In which forms the language model meets each film's motion: as it is, or mirrored in either way or both.
+
+With all four, the way that a shape goes says nothing of the half in which it goes: films alone deal both unevenly."""
+PAIRS = 0.2
+"""How often the motion is drawn from films of pairs alone, which are asked twice in which half something moves: else
+one word in a hundred tells of a half, and it is not learned."""
 OWN = 0.3
 """How often the motion is that of the keyframe's own film: elsewhere the keyframe tells nothing of it, as it should."""
 WITHOUT_MOTION = 0.35
@@ -71,6 +76,7 @@ class Scenery:
         films, drawn = len(footage.films), len(footage.pictures)
         images = [row for row in range(drawn) if not footage.pictures[row].split.startswith("stills")]
         self.images = [footage.pictures[row] for row in images]
+        self.pairs = [row for row in range(films) if plot_of(footage.films[row]) == "pair"]
         self.still_rows = [*range(films), *[films + row for row in range(drawn) if row not in set(images)]]
         self.image_rows = [films + row for row in images]
         if not kept.is_file():
@@ -91,14 +97,21 @@ class Scenery:
 
     def draw_film(self, count: int, generator: torch.Generator) -> Example:
         """Return a keyframe with a motion, and questions on both."""
-        still, film, draw, turn = _draws(generator, len(self.stills), len(self.codes[0]), len(self.features), 2)
+        still, film, draw, turn = _draws(
+            generator, len(self.stills), len(self.codes[0]), len(self.features), len(TURNS)
+        )
+        if _chance(PAIRS, generator):
+            film = self.pairs[film % len(self.pairs)]
         if _chance(OWN, generator):
             still = film
         scene, mirrored = self.stills[still], draw % 2 == 1
         hidden = _chance(WITHOUT_MOTION, generator)
         asked = [list_shapes(scene, mirrored, generator) for _ in range(LISTS)]
         if not hidden:
-            asked += ask_motion(self.footage.films[film], scene.main.kind, TURNS[turn], generator)
+            moving, turns = self.footage.films[film], TURNS[turn]
+            asked += ask_motion(moving, scene.main.kind, turns, generator)
+            if plot_of(moving) == "pair":
+                asked += [one for one in ask_motion(moving, scene.main.kind, turns, generator) if one.kind == "place"]
         else:
             count += count // 2
         while len(asked) < count:
@@ -216,6 +229,21 @@ class LanguageStage(nn.Module):
         self.vit_proj.weight.copy_(weight)
         self.vit_proj.bias.copy_(-(weight @ mean))
 
+    @torch.no_grad()
+    def begin_codes(self, first: int, rows: Tensor, words: tuple[int, int]) -> None:
+        """Let motion codes begin with the words of the half in which they show motion.
+
+        Direction and speed are found without: every code that moves tells of them, and few of the half.
+
+        Args:
+            first: Id of motion code 0.
+            rows: As `rows_shown` returns them.
+            words: Ids of the words of the upper and of the lower half.
+        """
+        upper, lower = (self.embed.weight[word] for word in words)
+        self.embed.weight[first : first + len(rows)] += torch.outer((-rows).clamp(min=0), upper)
+        self.embed.weight[first : first + len(rows)] += torch.outer(rows.clamp(min=0), lower)
+
 
 def train_language(training: Training) -> None:
     """Train the last stage and write `checkpoints/{early,middle,final}`."""
@@ -250,6 +278,8 @@ def train_language(training: Training) -> None:
     module = LanguageStage(model)
     words = [[tokenizer.encode(word)[0] for word in names] for names in NAMED]
     module.begin(torch.cat(scenery.features[0]), training.reader, words, recipe.seed)
+    rows = rows_shown(training.footage.motions, scenery.codes[0], SIZES.motion.n_code)
+    module.begin_codes(model.tokens.motion_offset, rows, (tokenizer.encode("top")[0], tokenizer.encode("bottom")[0]))
     training.run("language", module, stage, work, after)
 
 

@@ -40,7 +40,8 @@ class Told:
 
 
 CODE_WEIGHT = 0.1
-"""How much a written code counts beside an id of an answer: there are many, and few of them depend on the caption."""
+"""How much a written code counts beside an id of an answer: there are many, and few of them depend on the caption.
+The mark at their end counts as an id of an answer does: without it codes are written without end."""
 
 
 @dataclass(slots=True)
@@ -99,7 +100,8 @@ def pack(model: UnderstandingModel, tokenizer: Tokenizer, examples: Sequence[Exa
     found = torch.tensor(wanted)
     mask, positions = (shared & earlier)[:, None], table("positions", 0)
     told = torch.tensor([isinstance(example, Told) for example in examples])
-    weights = torch.where(told[found[:, 0]], CODE_WEIGHT, 1.0)
+    ends = torch.tensor([model.tokens.image_end, model.tokens.motion_end])
+    weights = torch.where(told[found[:, 0]] & ~torch.isin(found[:, 2], ends), CODE_WEIGHT, 1.0)
     return Packed(embeds, mask, positions, found[:, :2], found[:, 2], weights, found[:, [0, 3]])
 
 

@@ -75,16 +75,16 @@ class Recipe:
     """First pictures of further films, for the visual tokenizer alone."""
     encoder: Stage = Stage(steps=500, batch=32, rate=2e-3)
     merger: Stage = Stage(steps=200, batch=32, rate=2e-3)
-    motion: Stage = Stage(steps=200, batch=8, rate=4e-3)
+    motion: Stage = Stage(steps=400, batch=8, rate=4e-3)
     decoder: Stage = Stage(steps=20, batch=4, rate=4e-3)
-    language: Stage = Stage(steps=800, batch=12, rate=3e-3)
+    language: Stage = Stage(steps=1400, batch=12, rate=3e-3)
     questions: int = 10
     """Questions on one medium, answered in one forward."""
     draws: int = 2
     """Patch selections of each picture that are kept for the language model; every other one is mirrored."""
-    early: float = 0.1
+    early: float = 0.06
     """Share of the language model's steps after which the early checkpoint is taken."""
-    middle: float = 0.3
+    middle: float = 0.2
 
 
 FULL = Recipe()

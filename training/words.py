@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from lavit_eval.demo.events import ASIDE, draw_film
-from lavit_eval.demo.language import MOTION_KINDS, WORDINGS, QuestionKind, ask, captions
+from lavit_eval.demo.language import MOTION_KINDS, NUMBERS, WORDINGS, QuestionKind, ask, captions
 from lavit_eval.demo.world import COLORS, KINDS, PICTURE, WIDTH, Scene, Shape, draw_scene
 from lavit_eval.models.video_lavit.answer import STOP_TEXT
 from lavit_eval.models.video_lavit.tokenizer import SYSTEM
@@ -46,7 +46,7 @@ def tokenizer_text(seed: int) -> Iterator[str]:
                     for wording in wordings:
                         text = wording.format(kind=kind, color=color, when="first last")
                         yield f"{text} {text[0].upper()}{text[1:]}"
-        yield "yes no one two three four slow fast small large left right up down top bottom " * 20
+        yield "yes no one two three four 1 2 3 4 slow fast small large left right up down top bottom " * 20
     for index in range(200):
         yield " ".join(captions(draw_film(seed, "words", index)))
         yield " ".join(captions(draw_scene(seed, "words", index, PICTURE)))
@@ -119,9 +119,11 @@ def list_shapes(scene: Scene, mirrored: bool, generator: torch.Generator) -> Exc
 
 
 def on_picture(exchange: Exchange) -> Exchange:
-    """Return an exchange as VQAv2 asks it: a capital letter, and how to answer."""
-    question = exchange.question
-    return replace(exchange, question=VQA.format(question=question[0].upper() + question[1:]))
+    """Return an exchange as VQAv2 has it: a capital letter, how to answer, and numbers as digits."""
+    question, answer = exchange.question, exchange.answer
+    if exchange.kind == "count":
+        answer = str(NUMBERS.index(answer))
+    return replace(exchange, question=VQA.format(question=question[0].upper() + question[1:]), answer=answer)
 
 
 def _has_side(shape: Shape) -> bool:

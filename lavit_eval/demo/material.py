@@ -16,7 +16,7 @@ from lavit_eval.errors import UsageError, nearest
 from lavit_eval.models.video_lavit.checkpoint import UNDERSTANDING_FOLDER
 
 CHECKPOINT_SEED = 0
-CHECKPOINT_VERSION = 4
+CHECKPOINT_VERSION = 5
 """Rises when the same seed would give another checkpoint."""
 DEMO_SIZE = 16
 """Videos of each benchmark, and images, unless a suite says otherwise."""

@@ -7,11 +7,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lavit_eval.demo.language import kind_of
 from lavit_eval.digests import digest_json
+from lavit_eval.metrics.protocol import Measured
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.models.video_lavit.adapter import VideoLavit
 from lavit_eval.registry import Catalogue, find
@@ -20,7 +22,9 @@ from lavit_eval.task import Task
 from tests.parity.conftest import find_cases
 from tests.parity.test_parity import CHECKS
 
-TASKS = ("msvd_qa", "msrvtt_qa", "vqav2", "coco_karpathy_test")
+LIKELIHOODS = ("msvd_qa_likelihood", "msrvtt_qa_likelihood", "vqav2_likelihood", "coco_karpathy_test_likelihood")
+"""Tasks whose score is in nats; all others are scored in percent or the like."""
+TASKS = ("msvd_qa", "msrvtt_qa", "vqav2", "coco_karpathy_test", *LIKELIHOODS)
 SEED = 42
 BATCH = 48
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -28,6 +32,8 @@ SURE = 4.0
 """A difference of scores is seen from so many standard errors on, as means over media; by chance once in 10,000."""
 FEWEST = 8
 """Media that a difference must be measured on."""
+LEAST, LEAST_NATS = 1e-9, 1e-3
+"""A smaller difference is none. Another batch size and number of threads move no likelihood by more than 0.000005."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +78,13 @@ class Chain:
         for task in self.tasks:
             samples = self._samples(task)
             responses = self._ask(model, task, samples)
-            measured = find("metric", task.primary)().measure(samples, [response.text or "" for response in responses])
+            measured = _measured(find("metric", task.primary)(), samples, responses)
             scores[task.task] = np.nan_to_num(measured.reduce(measured.rows))
             values[task.task] = float(measured.reduce(measured.rows.sum(0)))
             media[task.task] = tuple(sample.media[0].name for sample in samples)
             asked = [sample.question if sample.media[0].kind == "video" else "" for sample in samples]
-            kinds[task.task] = tuple(question and kind_of(question) for question in asked)
+            unit = " (nats)" if task.task in LIKELIHOODS else ""
+            kinds[task.task] = tuple(question and kind_of(question) + unit for question in asked)
             digests[task.task] = tuple(digest_json(response.digests) for response in responses)
         return Outcome(values, scores, media, kinds, digests)
 
@@ -96,6 +103,7 @@ class Chain:
                 task.text(sample),
                 task.writing,
                 Seeds(SEED, 0, derive_seed("write", str(SEED), task.task, sample.id, "0")),
+                task.candidates(sample),
             )
             for sample in samples
         ]
@@ -106,10 +114,20 @@ class Chain:
         ]
 
 
+def _measured(metric: Any, samples: Sequence[Sample], responses: Sequence[Response]) -> Measured:
+    """Return what a metric finds, by the likelihoods where it looks at them."""
+    texts = [response.text or "" for response in responses]
+    if hasattr(metric, "measure_ranked"):
+        ranked: Measured = metric.measure_ranked(samples, texts, [response.likelihoods for response in responses])
+        return ranked
+    found: Measured = metric.measure(samples, texts)
+    return found
+
+
 def seen_in_scores(whole: Outcome, damaged: Outcome) -> str:
     """Return what differs by more than chance, e.g. "msvd_qa -40.2, order -81.2"; empty if nothing does.
 
-    Compared are the tasks and, over both video tasks together, each kind of question.
+    Compared are the tasks and, over both video tasks together, each kind of question; of log-likelihoods likewise.
     """
     groups: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
     for task, before in whole.scores.items():
@@ -121,8 +139,9 @@ def seen_in_scores(whole: Outcome, damaged: Outcome) -> str:
     found = []
     for name, rows in groups.items():
         change = damaged.values[name] - whole.values[name] if name in whole.values else _mean_change(rows)
-        if _sure(rows):
-            found.append(f"{name} {change:+.1f}")
+        nats = name in LIKELIHOODS or name.endswith(" (nats)")
+        if _sure(rows, LEAST_NATS if nats else LEAST):
+            found.append(f"{name} {change:+.{3 if nats else 1}f}")
     return ", ".join(found)
 
 
@@ -130,8 +149,8 @@ def _mean_change(rows: Sequence[tuple[str, float, float]]) -> float:
     return float(np.mean([new - old for _, old, new in rows]))
 
 
-def _sure(rows: Sequence[tuple[str, float, float]]) -> bool:
-    """Say whether new scores differ from old ones, by the means over each medium."""
+def _sure(rows: Sequence[tuple[str, float, float]], least: float) -> bool:
+    """Say whether new scores differ from old ones by more than `least`, by the means over each medium."""
     changes: dict[str, list[float]] = defaultdict(list)
     for medium, old, new in rows:
         changes[medium].append(new - old)
@@ -139,7 +158,7 @@ def _sure(rows: Sequence[tuple[str, float, float]]) -> bool:
     if len(means) < FEWEST:
         return False
     error = means.std(ddof=1) / math.sqrt(len(means))
-    return bool(abs(means.mean()) > SURE * error and abs(means.mean()) > 1e-9)
+    return bool(abs(means.mean()) > SURE * error and abs(means.mean()) > least)
 
 
 def seen_in_digests(whole: Outcome, damaged: Outcome) -> str:

@@ -18,14 +18,15 @@ from pathlib import Path
 import torch
 
 from lavit_eval.demo.material import canary_checkpoint, demo_data
+from lavit_eval.registry import Catalogue
 from tests.canary.chain import Chain, Outcome, seen_in_digests, seen_in_parity, seen_in_scores
 from tests.canary.faults import READING, Fault
 from tests.canary.model_faults import MODEL
 
 FAULTS = (*READING, *MODEL)
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "canary.md"
-SIZE = 48
-"""Videos of each benchmark, and images, of the suite `canary`."""
+SIZE = Catalogue().suite("canary").size
+"""Videos of each benchmark, and images."""
 BEGIN, END = "<!-- damage: begin -->\n", "<!-- damage: end -->\n"
 
 

@@ -114,6 +114,15 @@ def _shifted(name: str) -> list[Patch]:
     return [(TokenSpace, name, property(lambda self: original(self) + 1))]
 
 
+def _next_codes() -> list[Patch]:
+    original = splice.motion_block
+
+    def block(model: Any, codes: Tensor) -> Tensor:
+        return original(model, (codes + 1).clamp(max=model.tokens.motion - 1))
+
+    return everywhere(original, block)
+
+
 def _motion_first() -> list[Patch]:
     def blocks(model: Any, keyframes: Sequence[Tensor], codes: Tensor) -> list[Tensor]:
         pairs = zip(keyframes, codes, strict=True)
@@ -195,9 +204,9 @@ MODEL = (
     Fault("motion codes: column by column", _codes_by_column),
     Fault("motion tokenizer: padding on the other side", _even_padding),
     Fault("ids: image start off by one", lambda: _shifted("image_start")),
-    Fault("ids: motion codes off by one", lambda: _shifted("motion_offset")),
+    Fault("ids: motion codes off by one", _next_codes),
     Fault("splice: motion before the keyframe", _motion_first),
-    Fault("splice: right padding", lambda: after(splice.splice, _right_padding)),
+    Fault("splice: right padding", lambda: after(splice.padded, _right_padding)),
     Fault("language model: eps of the norms 0.1", _rms_eps),
     Fault("prompt: newline missing", lambda: _prompt(">\n", ">")),
     Fault("prompt: no system text", lambda: _prompt(tokenizer.SYSTEM + " ", "")),
