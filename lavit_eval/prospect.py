@@ -153,7 +153,7 @@ def foresee(options: RunOptions) -> Prospect:
     }
     judge = judge_problems(options.judge, options.tasks) if options.judge is not None else []
     if not model_problems and hasattr(model_class, "stage_batches"):
-        identity |= model_class.stage_batches(options.model_options)
+        identity |= model_class.stage_batches(options.model_options, fits)
     engine_problems = cluster_problems(options.engine) if options.engine.engine == "ray" else []
     everything = (*engine_problems, *problems, *model_problems, *data_problems, *([disk] if disk else []), *judge)
     by_kind: dict[str, Mapping[str, JSON]] = {}
@@ -185,9 +185,8 @@ def _plans(
 
 
 def _found_on_device(model_class: Any, options: RunOptions) -> bool:
-    """Say whether the model finds its batch sizes by trying: on a card of this machine."""
-    here = options.model_options.device != "cpu" and options.engine.on_one_machine
-    return here and hasattr(model_class, "fit_batches")
+    """Say whether the model finds its batch sizes by trying: on a card, of this machine or of a cluster."""
+    return options.model_options.device != "cpu" and hasattr(model_class, "fit_batches")
 
 
 def _checked_here(options: RunOptions) -> ModelOptions:

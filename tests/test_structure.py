@@ -47,6 +47,7 @@ FLOORS = [
     {"judging"},
     {"batch_sizes"},
     {"scoring", "claiming", "answering"},
+    {"workers"},
     {"judged_scoring"},
     {"category_scores"},
     {"feature_scoring", "submissions"},
