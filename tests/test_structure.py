@@ -54,6 +54,7 @@ FLOORS = [
     {"probing"},
     {"prospect"},
     {"preparation"},
+    {"disk_space"},
     {"recipes", "judgements"},
     {"costs"},
     {"engines", "statistics", "provenance"},

@@ -182,6 +182,14 @@ class VideoLavit:
             sizes = {name: arguments.given_batch(name) or "auto" for name in sizes}
         return {"stage_batches": sizes}
 
+    @classmethod
+    def kept_bytes(cls, kind: RequestKind, making: Mapping[str, JSON]) -> int:
+        """Return about how many bytes its stages keep of a request until its file is written (raises UsageError)."""
+        from lavit_eval.generation_settings import GenerationSettings
+        from lavit_eval.models.video_lavit.kept_size import kept_bytes
+
+        return kept_bytes(kind, GenerationSettings.parse(kind, making))
+
     def prepare(self, task: str, samples: Sequence[Sample]) -> None:
         """Need nothing."""
 
