@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from lavit_eval.engines.driving import TaskWork, answer
-from lavit_eval.engines.greeting import Greeting
 from lavit_eval.engines.options import Shard
 from lavit_eval.engines.pool import Pool
 from lavit_eval.interruption import Interruption
@@ -15,8 +14,8 @@ from lavit_eval.plan import Batch, BatchSizes, TaskPlan
 from lavit_eval.preparation import PreparedTask, plan_tasks
 from lavit_eval.progress import Progress, Step
 from lavit_eval.prospect import Prospect
-from lavit_eval.registry import targets
 from lavit_eval.runs import Run
+from lavit_eval.workers import devices_of, worker_devices, worker_pool
 from lavit_eval.workload import Workload
 
 
@@ -146,31 +145,17 @@ def make_pool(prospect: Prospect, run: Run) -> Pool:
 
     options = prospect.options
     engine, threads = options.engine, int(run.manifest["hardware"]["threads"])
-    samples = {each.task.task: each.samples for each in prospect.prepared}
     if engine.in_process:
+        samples = {each.task.task: each.samples for each in prospect.prepared}
         pin_threads(threads)
         model = prospect.loaded or prospect.model_class.load(options.model_options)
         # Loading may be what imports torch.
         pin_threads(threads)
         return Here(model, samples, options.model_options.device)
-    greeting = Greeting(
-        target=targets("model")[options.model],
-        model_class=prospect.model_class,
-        options=options.model_options,
-        identity=prospect.model_identity,
-        threads=threads,
-        samples=samples,
-    )
-    devices = engine.devices or (options.model_options.device,)
-    if engine.engine == "ray":
-        from lavit_eval.engines.ray_cluster import RayPool
-
-        return RayPool(greeting, engine, devices[0], run.folder)
-    from lavit_eval.engines.local import LocalPool
-
-    count = engine.workers or len(devices)
-    run.log(f"{count} workers on {', '.join(devices)}, {threads} threads each")
-    return LocalPool(greeting, [devices[index % len(devices)] for index in range(count)], run.folder)
+    if engine.on_one_machine:
+        named = ", ".join(devices_of(prospect))
+        run.log(f"{len(worker_devices(prospect))} workers on {named}, {threads} threads each")
+    return worker_pool(prospect, threads, run.folder)
 
 
 def lacking_shards(run: Run, prepared: Sequence[PreparedTask]) -> list[str]:

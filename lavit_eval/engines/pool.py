@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from lavit_eval.models.protocol import Fit
 from lavit_eval.sample import JSON, Request, Response
 
 
@@ -16,6 +17,8 @@ class Ready:
     worker: str
     about: Mapping[str, JSON]
     """`host`, `pid`, `device`, `accelerator`."""
+    fits: Sequence[Fit] = ()
+    """What it found of the demands that it was given, one each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,12 +55,15 @@ class RayPool:
         engine: Address and number of workers.
         device: "cpu", or "cuda": then each actor gets a GPU of its own, which it sees as cuda:0.
         folder: The run's, which all machines must share.
+        most: So many actors at most; None for as many as were asked for.
     """
 
     window = WINDOW
 
-    def __init__(self, greeting: Greeting, engine: EngineOptions, device: str, folder: Path) -> None:
-        self._greeting, self._engine, self._folder = greeting, engine, folder
+    def __init__(
+        self, greeting: Greeting, engine: EngineOptions, device: str, folder: Path, most: int | None = None
+    ) -> None:
+        self._greeting, self._engine, self._folder, self._most = greeting, engine, folder, most
         self._gpu = device.startswith("cuda")
         self._ray: Any = None
         self._shut = False
@@ -88,9 +91,10 @@ class RayPool:
 
     def _wanted(self) -> int:
         self._looked = time.monotonic()
-        if self._engine.workers is not None:
-            return self._engine.workers
-        return int(self._ray.cluster_resources().get("GPU", 0)) if self._gpu else 1
+        wanted = self._engine.workers
+        if wanted is None:
+            wanted = int(self._ray.cluster_resources().get("GPU", 0)) if self._gpu else 1
+        return wanted if self._most is None else min(wanted, self._most)
 
     def _spawn(self) -> None:
         assert self._probe is not None

@@ -15,9 +15,17 @@ from lavit_eval.engines.asking import ask, free_memory, one_line, out_of_memory,
 from lavit_eval.engines.checks import about_here, answer_probe, check_identity, check_versions, check_witnesses
 from lavit_eval.engines.gauges import Gauge
 from lavit_eval.engines.here import timings
-from lavit_eval.engines.messages import Message, pack_responses, unpack_options, unpack_requests, unpack_samples
+from lavit_eval.engines.messages import (
+    Message,
+    pack_fits,
+    pack_responses,
+    unpack_demands,
+    unpack_options,
+    unpack_requests,
+    unpack_samples,
+)
 from lavit_eval.errors import UsageError
-from lavit_eval.models.protocol import Model
+from lavit_eval.models.protocol import Fit, Model
 from lavit_eval.sample import Sample
 
 CARRIED = ("LAVIT_EVAL_CACHE", "LAVIT_EVAL_WEIGHTS", "LAVIT_EVAL_DATA")
@@ -68,12 +76,16 @@ class Session:
         model_class: Any = getattr(import_module(module), attribute)
         check_identity(message["identity"], dict(model_class.identify(options)), where)
         pin_threads(message["threads"])
-        self._model = model_class.load(options)
+        fits: Sequence[Fit] = ()
+        if message["demands"]:
+            fits, self._model = model_class.fit_batches(options, unpack_demands(message["demands"]))
+        else:
+            self._model = model_class.load(options)
         self._gauge = Gauge(options.device)
         # Loading may be what imports torch.
         pin_threads(message["threads"])
         self._free_since = time.perf_counter()
-        return {"say": "ready", "about": about_here(options.device)}
+        return {"say": "ready", "about": about_here(options.device), "fits": pack_fits(fits)}
 
     def _keep_samples(self, message: Message) -> None:
         self._samples[message["task"]] = unpack_samples(message["samples"])

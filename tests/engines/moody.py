@@ -13,12 +13,14 @@ import pytest
 
 from lavit_eval import registry
 from lavit_eval.engines.options import EngineOptions
-from lavit_eval.models.protocol import FactoryMethods, ModelOptions
+from lavit_eval.errors import UsageError
+from lavit_eval.models.protocol import Demand, FactoryMethods, Fit, ModelOptions
 from lavit_eval.prospect import RunOptions
 from lavit_eval.sample import JSON, Request, RequestKind, Response
 from tests.tiny_world import msvd_task, options_for, write_msvd
 
 TARGET = "tests.engines.moody:Moody"
+SIZED = "tests.engines.moody:Sized"
 
 
 class Moody(FactoryMethods):
@@ -72,11 +74,30 @@ class Moody(FactoryMethods):
         ]
 
 
+class Sized(Moody):
+    """Finds that ten requests fit, and says in the log who found it and of how many demands."""
+
+    @classmethod
+    def fit_batches(cls, options: ModelOptions, demands: Sequence[Demand]) -> tuple[list[Fit], Moody]:
+        """Find the size that is told, and the stages' sizes."""
+        with open(options.arguments["log"], "a") as stream:
+            stream.write(f"fit {os.getpid()} {len(demands)} {options.device}\n")
+        if "unfit" in options.arguments:
+            raise UsageError("The card is none; take another.")
+        return [Fit(10, {"part": 4}) for _ in demands], cls.load(options)
+
+
 def moody_options(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, engine: EngineOptions | None = None, **arguments: str
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    engine: EngineOptions | None = None,
+    *,
+    target: str = TARGET,
+    device: str = "cpu",
+    **arguments: str,
 ) -> RunOptions:
     """Return the options of a run of `moody` on 24 made questions."""
-    monkeypatch.setitem(registry.BUILT_IN["model"], "moody", TARGET)  # type: ignore[arg-type]
+    monkeypatch.setitem(registry.BUILT_IN["model"], "moody", target)  # type: ignore[arg-type]
     registry.targets.cache_clear()
     if not (folder / "data").exists():
         write_msvd(folder / "data")
@@ -84,7 +105,7 @@ def moody_options(
     fields: dict[str, Any] = {
         "model": "moody",
         "run_id": "r",
-        "model_options": ModelOptions(arguments=arguments),
+        "model_options": ModelOptions(device=device, arguments=arguments),
         "engine": engine or EngineOptions(),
     }
     return options_for(task, folder / "data", folder / "out", **fields)

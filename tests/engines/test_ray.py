@@ -20,7 +20,7 @@ from lavit_eval.engines.ray_cluster import cluster_problems
 from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.evaluate import evaluate
 from lavit_eval.prospect import foresee
-from tests.engines.moody import moody_options
+from tests.engines.moody import SIZED, moody_options
 
 RAY = EngineOptions(engine="ray", workers=2)
 
@@ -44,9 +44,11 @@ def test_a_head_that_does_not_answer_stops_the_run_before_it_begins(
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     ray = pytest.importorskip("ray", reason="needs the extra `ray`")
-    from lavit_eval.engines.ray_cluster import connect
+    from lavit_eval.engines.ray_cluster import _init
 
-    connect("local", workers=2)
+    # Two cards by name only, for an actor that asks for one.
+    quiet = {"include_dashboard": False, "logging_level": "ERROR", "log_to_driver": False}
+    _init(ray, "local", {"num_cpus": 2, "num_gpus": 2, **quiet})
     yield
     ray.shutdown()
 
@@ -104,6 +106,19 @@ class TestOnACluster:
         with pytest.raises(UsageError, match="differs in checkpoint, class; give all machines the same"):
             evaluate(options, prospect=dataclasses.replace(foresee(options), model_identity={"checkpoint": "another"}))
         gpus = dataclasses.replace(RAY, workers=None, devices=("cuda",))
-        with pytest.raises(UsageError, match="The Ray cluster has no GPU"):
-            evaluate(dataclasses.replace(options, engine=gpus))
+        with monkeypatch.context() as changed:
+            changed.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
+            with pytest.raises(UsageError, match="The Ray cluster has no GPU"):
+                evaluate(dataclasses.replace(options, engine=gpus))
         assert evaluate(options).complete
+
+    def test_an_actor_with_a_card_finds_the_batch_sizes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        log = tmp_path / "log"
+        engine = dataclasses.replace(RAY, devices=("cuda:0",))
+        options = moody_options(monkeypatch, tmp_path, engine, target=SIZED, device="cuda:0", log=str(log))
+        outcome = evaluate(options)
+        found, *asked = (line.split() for line in log.read_text().splitlines())
+        assert (found[0], found[2:]) == ("fit", ["1", "cuda:0"])
+        assert found[1] not in {str(os.getpid()), *(process for _, process in asked)}
+        assert outcome.run.manifest["plan"]["made_qa"]["batch_size"] == 10
+        assert outcome.complete

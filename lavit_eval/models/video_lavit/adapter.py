@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lavit_eval.digests import cache_folder
 from lavit_eval.errors import UsageError
-from lavit_eval.models.protocol import Demand, ModelOptions
+from lavit_eval.models.protocol import Demand, Fit, ModelOptions
 from lavit_eval.models.video_lavit.arguments import Arguments
 from lavit_eval.models.video_lavit.checkpoint import UNDERSTANDING_FOLDER, checkpoint_digest, find_checkpoint, find_root
 from lavit_eval.sample import JSON, Request, RequestKind, Response, Sample
@@ -147,33 +147,48 @@ class VideoLavit:
         return model
 
     @classmethod
-    def fit_batches(cls, options: ModelOptions, demands: Sequence[Demand]) -> tuple[list[int], Self]:
+    def fit_batches(cls, options: ModelOptions, demands: Sequence[Demand]) -> tuple[list[Fit], Self]:
         """Return how many requests of each demand the device takes together, and the loaded model.
 
-        Images and videos go through stages with sizes of their own; of them, as many are planned together as the
-        language model writes together. Raises UsageError as `load`.
+        Images and videos go through stages with sizes of their own. Raises UsageError as `load`.
         """
         from lavit_eval.models.video_lavit.batch_fitting import CudaCard, fit
         from lavit_eval.models.video_lavit.loading import parse_device
+        from lavit_eval.models.video_lavit.stage_fitting import fit_stages
 
-        model, arguments = cls.load(options), Arguments.parse(options.arguments)
+        model, clips = cls.load(options), Arguments.parse(options.arguments).max_clips
         card = CudaCard(parse_device(options.device))
-        found = [
-            fit(model.respondent.model, demand, arguments.max_clips, card)
-            if demand.kind in ANSWERING
-            else arguments.llm_batch
-            for demand in demands
-        ]
-        return found, model
+        # What makes comes first: its parts then lie on the card, as they will when the same run answers after it made.
+        making = {place: each for place, each in enumerate(demands) if each.kind in GENERATING}
+        found = {place: fit_stages(model.maker, demand, card) for place, demand in making.items()}
+        for place, demand in enumerate(demands):
+            if place not in making:
+                found[place] = Fit(fit(model.respondent.model, demand, clips, card))
+        return [found[place] for place in range(len(demands))], model
 
     @classmethod
-    def stage_batches(cls, options: ModelOptions) -> dict[str, JSON]:
-        """Return what belongs to a run's identity as the batch size does: the sizes of the stages of generation."""
+    def stage_batches(cls, options: ModelOptions, fitted: bool) -> dict[str, JSON]:
+        """Return what belongs to a run's identity as the batch size does: the sizes of the stages of generation.
+
+        Args:
+            options: Of the model.
+            fitted: Whether the device decides about those that nobody gave; they are "auto" then.
+        """
         if not requested_kinds(options) & GENERATING:
             return {}
         arguments = Arguments.parse(options.arguments)
-        names = ("llm_batch", "image_batch", "video_batch")
-        return {"stage_batches": {name: getattr(arguments, name) for name in names}}
+        sizes: dict[str, JSON] = dict(arguments.stage_batches())
+        if fitted:
+            sizes = {name: arguments.given_batch(name) or "auto" for name in sizes}
+        return {"stage_batches": sizes}
+
+    @classmethod
+    def kept_bytes(cls, kind: RequestKind, making: Mapping[str, JSON]) -> int:
+        """Return about how many bytes its stages keep of a request until its file is written (raises UsageError)."""
+        from lavit_eval.generation_settings import GenerationSettings
+        from lavit_eval.models.video_lavit.kept_size import kept_bytes
+
+        return kept_bytes(kind, GenerationSettings.parse(kind, making))
 
     def prepare(self, task: str, samples: Sequence[Sample]) -> None:
         """Need nothing."""

@@ -107,7 +107,7 @@ class Maker:
                 continue
             with self._failing(request, place, found):
                 row = self._in_memory(partial(self._prepare, place, request, kinds[place], pictures[place]))
-                key = canonical_json([request.kind, dict(request.generation)])
+                key = canonical_json([request.kind, dict(request.generation), dict(request.stages)])
                 groups.setdefault(key, (kinds[place], request.kind, []))[2].append(row)
         for settings, kind, rows in groups.values():
             found |= self._serve(rows, settings, kind)
@@ -196,12 +196,10 @@ class Maker:
 
     def _make_keyframe(self, request: Request, settings: GenerationSettings) -> tuple[Image.Image, str]:
         """Return a picture of the text by the other model, with the SHA-256 of its pixels."""
-        if "keyframe_pipeline" not in self.parts:
-            loaded = load_pipeline(Path(self.arguments.keyframe_pipeline), self.parts.dtype)
-            self.parts.put("keyframe_pipeline", _Movable(loaded))
-        with self.parts.at_work("keyframe", "keyframe_pipeline"):
+        name = self.keyframe_part()
+        with self.parts.at_work("keyframe", name):
             picture = make_keyframe(
-                self.parts.get("keyframe_pipeline").pipeline,
+                self.parts.get(name).pipeline,
                 request.text,
                 request.seeds.write,
                 settings.width,
@@ -210,6 +208,13 @@ class Maker:
                 self.arguments.keyframe_guidance,
             )
         return picture, digest_bytes(picture.tobytes())
+
+    def keyframe_part(self) -> str:
+        """Return the name of the part that makes first keyframes, loaded now (raises UsageError if it cannot be)."""
+        if "keyframe_pipeline" not in self.parts:
+            loaded = load_pipeline(Path(self.arguments.keyframe_pipeline), self.parts.dtype)
+            self.parts.put("keyframe_pipeline", _Movable(loaded))
+        return "keyframe_pipeline"
 
     def _codes(self, image: Image.Image, digest: str, request: Request) -> tuple[int, ...]:
         """Return the visual codes of a picture, which depend on it and on the seed of what is seen of it."""
@@ -231,8 +236,8 @@ class Maker:
         return found
 
     def _stages(self, rows: Sequence[_Row], settings: GenerationSettings, kind: RequestKind) -> KeptStages:
-        given = self.arguments
-        sizes = StageSizes(given.llm_batch, given.image_batch, given.video_batch)
+        planned = {**self.arguments.stage_batches(), **rows[0].request.stages}
+        sizes = StageSizes(planned["llm_batch"], planned["image_batch"], planned["video_batch"])
         output = rows[0].request.output
         keys = [kind, canonical_json(dict(rows[0].request.generation)), *(list(row.request.key) for row in rows)]
         return KeptStages(sizes, None if output is None else Path(output).parent.parent, keys, self.parts.release)
