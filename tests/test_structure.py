@@ -119,6 +119,14 @@ def test_files_and_functions_stay_readable(path: Path) -> None:
             assert node.end_lineno - node.lineno < 50, f"{path.name}: {node.name} is too long"
 
 
+BESIDE = sorted(path for folder in ("tests", "perf", "training") for path in (PACKAGE.parent / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", BESIDE, ids=lambda path: str(path.relative_to(PACKAGE.parent)))
+def test_files_beside_the_package_stay_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
 def test_no_room_without_a_name() -> None:
     assert not {path.stem for path in SOURCES} & {"utils", "util", "helpers", "misc", "common"}
     assert len((PACKAGE.parent / "run_eval.py").read_text().splitlines()) < 40

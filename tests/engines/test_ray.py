@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -14,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from lavit_eval.engines import checks
+from lavit_eval.engines import checks, ray_cluster
 from lavit_eval.engines.options import EngineOptions
-from lavit_eval.engines.ray_cluster import cluster_problems
+from lavit_eval.engines.ray_cluster import cluster_problems, refusal
 from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.evaluate import evaluate
 from lavit_eval.prospect import foresee
@@ -36,8 +37,52 @@ def test_a_head_that_does_not_answer_stops_the_run_before_it_begins(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     engine = dataclasses.replace(RAY, ray_address="127.0.0.1:1")
-    with pytest.raises(PreflightError, match=r"No Ray cluster answers at 127\.0\.0\.1:1; start one"):
+    with pytest.raises(PreflightError, match=r"No Ray cluster answers at 127\.0\.0\.1:1 \(.*refused\); start one"):
         evaluate(moody_options(monkeypatch, tmp_path, engine))
+    assert not (tmp_path / "out").exists()
+
+
+def _failed(cause: str) -> Exception:
+    """Return an error as `ray.init` raises it."""
+    error = ConnectionError("Failed to connect to Ray cluster at head:6379")
+    error.__cause__ = RuntimeError(cause)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            _failed("Failed to connect to GCS. ray.exceptions.AuthenticationError: RPC error"),
+            "does not let this machine in: copy the head's token here",
+        ),
+        (RuntimeError("Token authentication is enabled but no token was found"), "does not let this machine in"),
+        (
+            _failed("No node info found matching attributes: '' when trying to resolve node to connect to."),
+            "This machine is no part of the Ray cluster at head:6379: enter it (ray start --address=head:6379)",
+        ),
+        (_failed("Failed to connect to GCS."), "No Ray cluster answers at head:6379 (something is there, but"),
+        (RuntimeError("Version mismatch: The cluster was started with: Ray: 2.9"), "runs other versions"),
+        (RuntimeError("out of ports"), "No Ray cluster could be used at head:6379: RuntimeError out of ports"),
+    ],
+)
+def test_why_a_cluster_was_not_entered_is_one_sentence(error: Exception, said: str) -> None:
+    assert said in refusal("head:6379", error)
+
+
+def test_a_head_that_refuses_the_token_stops_the_run_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="needs the extra `ray`")
+
+    def refuse(*_: object) -> None:
+        raise _failed("ray.exceptions.AuthenticationError: RPC error: InvalidAuthToken")
+
+    monkeypatch.setattr(ray_cluster, "_init", refuse)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        engine = dataclasses.replace(RAY, ray_address=f"127.0.0.1:{head.getsockname()[1]}")
+        with pytest.raises(PreflightError, match="does not let this machine in"):
+            evaluate(moody_options(monkeypatch, tmp_path, engine))
     assert not (tmp_path / "out").exists()
 
 
