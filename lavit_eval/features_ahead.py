@@ -40,6 +40,8 @@ LEAST_CARD_BYTES = 40_000_000_000
 the model too little memory, and a batch that is answered in halves may round otherwise."""
 GRACE = 1.0
 """Seconds that the process gets to end by itself; whatever it is killed at, no file is left half written."""
+STALLED = 1800.0
+"""Seconds without news after the last answer, upon which the rest is left to scoring."""
 MORE = 0.5
 """Seconds between looks at how far the work is."""
 
@@ -209,23 +211,24 @@ class Ahead:
                     self._hear(from_line(line))
         except (ValueError, KeyError, OSError):
             # Whoever does not speak our language is of no use.
+            self._say("their process says what is no message")
             process.kill()
         code = process.wait()
         process.stdout.close()
         if not self._stopping and code:
-            self._say(f"their process {_was(reason_of(code))}")
+            self._say(f"their process {_was(reason_of(code))}", once="its end")
         with self._change:
             self._count.ended = True
             self._change.notify_all()
 
     def _hear(self, message: Message) -> None:
-        with self._change:
-            self._count.done += message["done"]
-            self._change.notify_all()
         for reason in message.get("failed", ()):
             self._say(reason, once="a medium")
         if "wrong" in message:
             self._say(message["wrong"])
+        with self._change:
+            self._count.done += message["done"]
+            self._change.notify_all()
 
     def _say(self, reason: str, once: str | None = None) -> None:
         """Log what went wrong; of what may go wrong for many media, the first."""
@@ -239,7 +242,7 @@ class Ahead:
         if self._process is None:
             return
         count, began = self._count, time.monotonic()
-        if count.products and not count.ended:
+        if count.products and not count.ended and self.waiting:
             self._wait(progress)
         waited = time.monotonic() - began
         self.stop()
@@ -248,7 +251,7 @@ class Ahead:
 
     def _wait(self, progress: Progress) -> None:
         count = self._count
-        shown = count.done
+        shown, heard = count.done, time.monotonic()
         progress.begin("features beside answering", count.sent, shown, "media")
         try:
             while True:
@@ -257,8 +260,11 @@ class Ahead:
                     now, ended = count.done, count.ended
                 if now > shown:
                     progress.advance(now - shown)
-                    shown = now
+                    shown, heard = now, time.monotonic()
                 if ended or now >= count.sent:
+                    return
+                if time.monotonic() - heard > STALLED:
+                    self._say(f"nothing was heard of them for {STALLED:g} s")
                     return
         finally:
             progress.end()

@@ -136,7 +136,7 @@ BABBLES = "print('hello'); input()"
     [
         (RAISES, "features beside answering: RuntimeError: made to raise; scoring looks at it again"),
         (DIES, "features beside answering: their process was killed by SIGKILL; scoring looks at it again"),
-        (BABBLES, "features beside answering: their process was killed by SIGKILL; scoring looks at it again"),
+        (BABBLES, "features beside answering: their process says what is no message; scoring looks at it again"),
     ],
     ids=["raises", "dies", "babbles"],
 )
@@ -196,6 +196,16 @@ def test_nothing_is_waited_for_when_nothing_was_made(folder: Path, monkeypatch: 
     outcome = evaluate(filmer_options(monkeypatch, folder, task, ON, fails="+".join(ids_of(COUNT))))
     assert not outcome.complete
     assert time.monotonic() - began < 60
+
+
+def test_who_is_not_heard_of_is_not_waited_for_forever(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = film_task(folder / "tasks", COUNT)
+    monkeypatch.setattr(features_ahead, "COMMAND", (sys.executable, "-P", "-c", "import time; time.sleep(600)"))
+    monkeypatch.setattr(features_ahead, "STALLED", 0.5)
+    outcome = evaluate(filmer_options(monkeypatch, folder, task, ON))
+    assert outcome.complete
+    assert "nothing was heard of them for 0.5 s; scoring looks at it again" in log_of(outcome.run)
+    assert "0 of 48 looked at" in log_of(outcome.run)
 
 
 def test_few_wait_at_most(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
