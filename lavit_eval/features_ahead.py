@@ -211,7 +211,7 @@ class Ahead:
                     self._hear(from_line(line))
         except (ValueError, KeyError, OSError):
             # Whoever does not speak our language is of no use.
-            self._say("their process says what is no message")
+            self._say("their process says what is no message", once="its end")
             process.kill()
         code = process.wait()
         process.stdout.close()

@@ -82,6 +82,7 @@ def test_they_are_extracted_while_others_are_answered(folder: Path, monkeypatch:
     assert evaluate(filmer_options(monkeypatch, folder, task, ON, **told)).complete
 
 
+@pytest.mark.slow
 def test_what_an_earlier_start_journalled_is_extracted_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = film_task(folder / "tasks", COUNT)
     features = folder / "results" / "runs" / "r" / "tasks" / "made_film" / "features"
