@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from lavit_eval.engines.driving import TaskWork, answer
 from lavit_eval.engines.options import Shard
 from lavit_eval.engines.pool import Pool
+from lavit_eval.features_ahead import Ahead, Nothing, beside
 from lavit_eval.interruption import Interruption
 from lavit_eval.journal import Entry, JournalWriter, Standing, journal_paths
 from lavit_eval.plan import Batch, BatchSizes, TaskPlan
@@ -52,6 +53,18 @@ def answer_all(
     prospect: Prospect, run: Run, writers: Mapping[str, JournalWriter], progress: Progress, interruption: Interruption
 ) -> None:
     """Answer what is still to do of a run or of a shard, then, with `--retry-failed`, what failed."""
+    with beside(prospect, run, progress) as ahead:
+        _answer_all(prospect, run, writers, progress, interruption, ahead)
+
+
+def _answer_all(
+    prospect: Prospect,
+    run: Run,
+    writers: Mapping[str, JournalWriter],
+    progress: Progress,
+    interruption: Interruption,
+    ahead: Ahead | Nothing,
+) -> None:
     options = prospect.options
     standings = {name: Standing(run.all_entries(name)) for name in writers}
     shares = owned(prospect.plans, options.engine.shard)
@@ -64,10 +77,12 @@ def answer_all(
         work = [each for each in work if each.batches]
         if not work:
             continue
+        ahead.begin()
         pool = pool or make_pool(prospect, run)
         # In one process tasks follow each other; several workers never wait for the last batch of a task.
         for group in [[each] for each in work] if options.engine.in_process else [work]:
-            _answer_group(group, prospect, run, pool, standings, progress, interruption)
+            telling = _Telling(run, standings, progress, _weights(group), ahead)
+            _answer_group(group, prospect, pool, telling, progress, interruption)
 
 
 def _work(
@@ -81,9 +96,8 @@ def _work(
 def _answer_group(
     group: Sequence[TaskWork],
     prospect: Prospect,
-    run: Run,
     pool: Pool,
-    standings: Mapping[str, Standing],
+    telling: _Telling,
     progress: Progress,
     interruption: Interruption,
 ) -> None:
@@ -91,12 +105,10 @@ def _answer_group(
     shard = prospect.options.engine.shard
     waiting = sum(len(batch.requests) for each in group for batch in each.batches)
     total = waiting if shard else sum(len(prospect.plans[each.task].requests) for each in group)
-    weights = _weights(group)
-    work = {each.task: sum(weights[each.task].values()) for each in group}
+    work = {each.task: sum(telling.weights[each.task].values()) for each in group}
     title = f"{title} (shard {shard})" if shard else title
     progress.begin(title, total, max(0, total - waiting), work=work)
     try:
-        telling = _Telling(run, standings, progress, weights)
         answer(group, pool, telling, interruption.shielded, prospect.options.engine.timeout)
     finally:
         progress.end()
@@ -112,7 +124,7 @@ def _weights(group: Sequence[TaskWork]) -> dict[str, dict[tuple[int, int], float
 
 
 class _Telling:
-    """Hands on what happens: to the standings, the progress display and `run.log`."""
+    """Hands on what happens: to the standings, the progress display, `run.log` and who extracts features."""
 
     def __init__(
         self,
@@ -120,13 +132,16 @@ class _Telling:
         standings: Mapping[str, Standing],
         progress: Progress,
         weights: Mapping[str, Mapping[tuple[int, int], float]],
+        ahead: Ahead | Nothing,
     ) -> None:
-        self._run, self._standings, self._progress, self._weights = run, standings, progress, weights
+        self._run, self._standings, self._progress, self._ahead = run, standings, progress, ahead
+        self.weights = weights
 
     def batch(self, task: str, entries: Sequence[Entry], seconds: float) -> None:
         self._standings[task].note(entries)
-        work = self._weights[task][entries[0].attempt, entries[0].batch]
+        work = self.weights[task][entries[0].attempt, entries[0].batch]
         self._progress.advance(len(entries), Step(task, work, seconds))
+        self._ahead.batch(task, entries)
 
     def note(self, text: str) -> None:
         self._run.log(text)

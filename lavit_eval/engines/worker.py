@@ -20,8 +20,8 @@ PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Answer messages until the driver is gone."""
-    incoming, outgoing = _private_pipes()
-    _die_with_parent()
+    incoming, outgoing = private_pipes()
+    die_with_parent()
     # A driver that is interrupted closes the pipe; until then the write under way is finished.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -58,7 +58,7 @@ def _listen(incoming: BinaryIO, inbox: SimpleQueue[bytes], told: list[Callable[[
     os._exit(0)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to kill this process when its driver dies, should a library keep it from hearing of the closed pipe."""
     if sys.platform == "linux":
         import ctypes
@@ -66,7 +66,7 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
+def private_pipes() -> tuple[BinaryIO, BinaryIO]:
     """Return the driver's pipes, and put others in their place: what a library prints must not be a message."""
     incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)

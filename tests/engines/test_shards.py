@@ -256,6 +256,8 @@ def test_the_command_line_of_shards(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--shard", "1/2", "--fresh"], "give the shards a new --run-id"),
         (["--shard", "1/2", "--judge-model", "m"], "then `lavit-eval judge RUN"),
         (["--shard", "1/2", "--retry-failed"], "finish the shards, then give it without --shard"),
+        (["--shard", "1/2", "--extract-ahead", "on"], "A shard does not score, and features are extracted by"),
+        (["--extract-ahead", "maybe"], "'maybe'"),
         (["--ray-address", "auto"], "--ray-address belongs to --engine ray"),
         (["--engine", "ray", "--device", "cuda:0,cuda:1"], "give --device cuda, and --workers N"),
         (["--engine", "ray", "--ray-address", "nonsense"], "is not HOST:PORT"),
