@@ -129,9 +129,14 @@ class Scheduler(Generic[K, R]):
         window = self._window if len(self._queue) > len(self._workers) else 1
         if len(held.leases) >= window:
             return None
-        part = self._next_for(worker)
-        if part is None:
+        # Whoever is asked alone must be all that its worker has: an answer may be lost on its way when what the worker
+        # does next kills it, and the wrong one would be blamed.
+        place = self._place_for(worker)
+        if place is None or (held.leases and (held.leases[-1][0].alone or self._queue[place].alone)):
             return None
+        part = self._queue[place]
+        del self._queue[place]
+        part.meant_for = None
         if not held.leases:
             held.since = self._clock()
         lease = Lease(self._leased, worker, part.key, part.places, part.alone)
@@ -162,21 +167,19 @@ class Scheduler(Generic[K, R]):
                 size += len(part.places)
         return told
 
-    def _next_for(self, worker: str) -> _Part[K] | None:
+    def _place_for(self, worker: str) -> int | None:
+        """Return where in the queue stands what a worker is to do next.
+
+        Of what is meant for others, the last is least likely to be prepared by them.
+        """
         last = None
-        for index, part in enumerate(self._queue):
+        for place, part in enumerate(self._queue):
             if worker in part.avoid and not self._workers.keys() <= part.avoid:
                 continue
-            last = index
+            last = place
             if part.meant_for in (None, worker):
                 break
-        if last is None:
-            return None
-        # Of what is meant for others, the last is least likely to be prepared by them.
-        part = self._queue[last]
-        del self._queue[last]
-        part.meant_for = None
-        return part
+        return last
 
     def complete(self, worker: str, number: int, results: Sequence[R]) -> Finished[K, R] | None:
         """Take the results of a lease; return the job if that finished it.

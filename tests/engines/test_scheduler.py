@@ -150,6 +150,26 @@ def test_a_job_is_tried_three_times_and_then_taken_apart() -> None:
     assert scheduler.done
 
 
+def test_what_is_asked_alone_is_all_that_its_worker_has() -> None:
+    scheduler, _ = _made({"a": 2, "b": 1, "c": 1, "d": 1}, tries=1)
+    scheduler.join("1")
+    assert scheduler.lease("1") is not None
+    scheduler.lost("1", "died")
+    scheduler.join("2")
+    first = scheduler.lease("2")
+    assert first is not None
+    assert (first.key, first.alone, scheduler.lease("2")) == ("a", True, None)
+    scheduler.join("3")
+    second = scheduler.lease("3")
+    assert second is not None
+    assert (list(second.places), second.alone, scheduler.lease("3")) == ([1], True, None)
+    scheduler.complete("2", first.number, ["x"])
+    following = scheduler.lease("2")
+    assert following is not None
+    assert following.key == "b"
+    assert scheduler.lost("3", "died") == Finished("a", ("x", Failed("died")))
+
+
 def test_a_dead_worker_costs_only_what_it_was_doing() -> None:
     scheduler, _ = _made({"a": 1, "b": 1, "c": 1, "d": 1}, tries=1)
     scheduler.join("1")
