@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -201,3 +202,16 @@ def test_the_cache_on_disk_is_filled(tmp_path: Path) -> None:
     kept = cache.get(found.digest, SETTINGS)
     assert kept is not None
     assert kept.motions.tobytes() == (found.motions.tobytes() if found.motions is not None else b"")
+
+
+def test_an_errand_comes_back_as_it_was_and_is_another_one_when_its_file_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"one")
+    medium = Medium("video", str(path), "a", Segment.frames(1, 20, 3), 3)
+    errand = _errand(medium)
+    assert Errand.unpacked(json.loads(json.dumps(errand.packed()))) == errand
+    before = errand.key()
+    assert _errand(medium).key() == before
+    assert _errand(dataclasses.replace(medium, segment=Segment.frames(1, 21, 3))).key() != before
+    path.write_bytes(b"other")
+    assert errand.key() != before
