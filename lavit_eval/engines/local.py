@@ -17,7 +17,7 @@ from typing import IO
 
 from lavit_eval.engines.checks import Probe
 from lavit_eval.engines.greeting import Greeting
-from lavit_eval.engines.messages import Message, from_line, pack_requests, to_line
+from lavit_eval.engines.messages import Message, from_line, lease, to_line
 from lavit_eval.engines.pool import Event, Lost
 from lavit_eval.engines.replies import event_of, ready_of
 from lavit_eval.engines.scheduler import WINDOW
@@ -104,7 +104,9 @@ class LocalPool:
     def _tell(self, worker: _Process, message: Message) -> None:
         worker.outbox.put(to_line(message).encode())
 
-    def send(self, worker: str, number: int, task: str, requests: Sequence[Request]) -> None:
+    def send(
+        self, worker: str, number: int, task: str, requests: Sequence[Request], likely: Sequence[Request] = ()
+    ) -> None:
         """Write a lease to a worker's input."""
         process = self._processes.get(worker)
         if process is None:
@@ -114,7 +116,7 @@ class LocalPool:
             about = self._greeting.of_task(task)
             if about is not None:
                 self._tell(process, about)
-        self._tell(process, {"do": "respond", "number": number, "task": task, "requests": pack_requests(requests)})
+        self._tell(process, lease(number, task, requests, likely))
 
     def events(self, patience: float) -> list[Event]:
         """Return what the workers said."""

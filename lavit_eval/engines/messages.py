@@ -27,6 +27,17 @@ def from_line(line: str | bytes) -> Message:
     return message
 
 
+def lease(number: int, task: str, requests: Sequence[Request], likely: Sequence[Request]) -> Message:
+    """Return the message that gives a lease to a worker and tells it what will probably follow."""
+    return {
+        "do": "respond",
+        "number": number,
+        "task": task,
+        "requests": pack_requests(requests),
+        "likely": pack_requests(likely),
+    }
+
+
 def pack_requests(requests: Sequence[Request]) -> Message:
     """Return requests as JSON; settings, generation and stages, which requests share, stand there once each."""
     shared: dict[str, int] = {}

@@ -19,6 +19,8 @@ class Ready:
     """`host`, `pid`, `device`, `accelerator`."""
     fits: Sequence[Fit] = ()
     """What it found of the demands that it was given, one each."""
+    foresees: bool = False
+    """Whether its model prepares for requests that it is told of beforehand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,13 @@ class Pool(Protocol):
     def start(self) -> None:
         """Begin to start the workers; each is announced by `Ready`."""
 
-    def send(self, worker: str, number: int, task: str, requests: Sequence[Request]) -> None:
-        """Give a lease to a worker; to one that just died nothing is given, and `Lost` follows."""
+    def send(
+        self, worker: str, number: int, task: str, requests: Sequence[Request], likely: Sequence[Request] = ()
+    ) -> None:
+        """Give a lease to a worker; to one that just died nothing is given, and `Lost` follows.
+
+        It is also told of requests that will probably come later, if it said that it cares; nothing may depend on them.
+        """
 
     def events(self, patience: float) -> list[Event]:
         """Return what happened, after at most `patience` seconds."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from lavit_eval.engines.checks import Probe
 from lavit_eval.engines.greeting import Greeting
-from lavit_eval.engines.messages import from_line, pack_requests, to_line
+from lavit_eval.engines.messages import from_line, lease, to_line
 from lavit_eval.engines.options import EngineOptions
 from lavit_eval.engines.pool import Event, Left, Lost
 from lavit_eval.engines.ray_actor import RayActor
@@ -111,7 +111,9 @@ class RayPool:
     def _tell(self, actor: _Actor, message: Mapping[str, Any]) -> None:
         self._calls[actor.handle.handle.remote(to_line(message))] = actor
 
-    def send(self, worker: str, number: int, task: str, requests: Sequence[Request]) -> None:
+    def send(
+        self, worker: str, number: int, task: str, requests: Sequence[Request], likely: Sequence[Request] = ()
+    ) -> None:
         """Call an actor."""
         actor = self._actors.get(worker)
         if actor is None:
@@ -121,7 +123,7 @@ class RayPool:
             about = self._greeting.of_task(task)
             if about is not None:
                 self._tell(actor, about)
-        self._tell(actor, {"do": "respond", "number": number, "task": task, "requests": pack_requests(requests)})
+        self._tell(actor, lease(number, task, requests, likely))
 
     def events(self, patience: float) -> list[Event]:
         """Return what the actors replied, and whom the cluster lost."""

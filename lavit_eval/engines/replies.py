@@ -12,7 +12,7 @@ def ready_of(worker: str, message: Message, probe: Probe) -> Ready:
     """Return the event of a worker that has loaded the model, after it proved that it shares the run's folder."""
     about = message["about"]
     probe.check(worker, f"Worker {worker} on {about['host']}")
-    return Ready(worker, about, unpack_fits(message["fits"]))
+    return Ready(worker, about, unpack_fits(message["fits"]), foresees=message["foresees"])
 
 
 def event_of(worker: str, message: Message) -> Event:

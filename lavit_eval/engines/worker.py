@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import BinaryIO
@@ -26,14 +25,14 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     inbox: SimpleQueue[bytes] = SimpleQueue()
-    told: list[Callable[[bytes], None]] = []
+    told: list[Callable[[bytes], object]] = []
     threading.Thread(target=_listen, args=(incoming, inbox, told), daemon=True).start()
 
     from lavit_eval.engines.messages import from_line, to_line
     from lavit_eval.engines.session import Session
 
     session = Session()
-    told.append(lambda line: session.foresee(from_line(line)))
+    told.append(lambda line: session.foresee(from_line(line)) if session.foresees else None)
     while True:
         reply = session.handle(from_line(inbox.get()))
         if reply is not None:
@@ -44,17 +43,13 @@ def main() -> None:
                 os._exit(0)
 
 
-def _listen(incoming: BinaryIO, inbox: SimpleQueue[bytes], told: list[Callable[[bytes], None]]) -> None:
+def _listen(incoming: BinaryIO, inbox: SimpleQueue[bytes], told: list[Callable[[bytes], object]]) -> None:
     for line in incoming:
         if not line.endswith(b"\n"):
             break
-        inbox.put(line)
         for tell in told:
-            try:
-                tell(line)
-            except Exception:
-                # Looking ahead saves time only; whoever stopped listening for it would answer nothing more.
-                traceback.print_exc()
+            tell(line)
+        inbox.put(line)
     os._exit(0)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,7 +29,8 @@ class Moody(FactoryMethods):
 
     Arguments: `log` (a file to which sample ids and the process are appended), `seconds` per batch; and, as ids joined
     by "+": `kills`, `hangs`, `memory` (samples that do so always) and `kills_once` (only while the file `once` is
-    absent).
+    absent). With `foresees`, a file, it wants to be told of requests beforehand, and writes there what it is told:
+    a line of JSON per call with its process and [name of the medium, text] of each request.
     """
 
     capabilities: ClassVar[frozenset[RequestKind]] = frozenset({"answer", "caption"})
@@ -48,6 +50,18 @@ class Moody(FactoryMethods):
 
     def _named(self, argument: str) -> set[str]:
         return set(filter(None, self.options.arguments.get(argument, "").split("+")))
+
+    @property
+    def foresee(self) -> Callable[[Sequence[Request]], None] | None:
+        """Want to be told if arguments say so."""
+        return self._foresee if "foresees" in self.options.arguments else None
+
+    def _foresee(self, requests: Sequence[Request]) -> None:
+        if "fails_to_foresee" in self.options.arguments:
+            raise RuntimeError("made not to look ahead")
+        told = [[medium.name, request.text] for request in requests for medium in request.media]
+        with open(self.options.arguments["foresees"], "a") as stream:
+            stream.write(json.dumps([os.getpid(), told]) + "\n")
 
     def respond(self, requests: Sequence[Request]) -> list[Response]:
         """Answer a batch, if nothing keeps it from that."""
@@ -85,6 +99,12 @@ class Sized(Moody):
         if "unfit" in options.arguments:
             raise UsageError("The card is none; take another.")
         return [Fit(10, {"part": 4}) for _ in demands], cls.load(options)
+
+
+def told_ahead(path: Path) -> list[tuple[int, list[tuple[str, str]]]]:
+    """Return what models wrote of what they were told: process and (medium, text) of each request, per call."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [(process, [(medium, text) for medium, text in told]) for process, told in lines]
 
 
 def moody_options(

@@ -21,7 +21,7 @@ from lavit_eval.engines.ray_cluster import cluster_problems, refusal
 from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.evaluate import evaluate
 from lavit_eval.prospect import foresee
-from tests.engines.moody import SIZED, moody_options
+from tests.engines.moody import SIZED, moody_options, told_ahead
 
 RAY = EngineOptions(engine="ray", workers=2)
 
@@ -125,6 +125,18 @@ class TestOnACluster:
         asked = [line.split()[0] for line in log.read_text().splitlines()]
         assert len(asked) == 24 + 3
         assert not list(outcome.run.folder.glob(".shared-*"))
+
+    def test_actors_are_told_of_media_before_they_are_asked(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        alone = evaluate(moody_options(monkeypatch, tmp_path / "alone")).run
+        options = moody_options(monkeypatch, tmp_path / "ray", RAY, foresees=str(tmp_path / "told"), seconds="0.1")
+        outcome = evaluate(options)
+        assert outcome.run.scores_path.read_bytes() == alone.scores_path.read_bytes()
+        calls = told_ahead(tmp_path / "told")
+        assert len(calls) == 8
+        _, first = calls[0]
+        assert len({medium for medium, text in first if not text}) > 2, "more than the next leases show"
 
     def test_a_sample_that_kills_actors_fails_alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         outcome = evaluate(moody_options(monkeypatch, tmp_path, RAY, kills="101"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from PIL import Image
@@ -28,12 +29,15 @@ from lavit_eval.models.video_lavit.made_file import GENERATED_FPS, store_drawing
 from lavit_eval.models.video_lavit.parts import Parts
 from lavit_eval.models.video_lavit.placed_author import PlacedAuthor
 from lavit_eval.models.video_lavit.prompts import Picture, Prompt, picture_codes
-from lavit_eval.models.video_lavit.recording import RECONSTRUCTION_FPS, Recording, load_recording
+from lavit_eval.models.video_lavit.recording import RECONSTRUCTION_FPS, Recording, prepare, recording_of
 from lavit_eval.models.video_lavit.stages import NO_MEMORY, KeptStages, Stages, StageSizes
 from lavit_eval.models.video_lavit.token_selector import gumbel_noise
 from lavit_eval.models.video_lavit.tokenizer import Tokenizer
 from lavit_eval.sample import Request, RequestKind, Response
 from lavit_eval.video.picture import open_picture
+
+if TYPE_CHECKING:
+    from lavit_eval.video.decoders import Decoders
 
 Made = TypeVar("Made")
 Result = Drawing | Footage | GenerationError
@@ -48,8 +52,6 @@ class _Row:
     request: Request
     parts: tuple[str | Picture, ...] = ()
     recording: Recording | None = None
-    draws: SeededDraws | None = None
-    """Those of a recording, some of which chose its clip."""
     digests: dict[str, str | list[str]] = field(default_factory=dict)
 
 
@@ -65,11 +67,15 @@ class Maker:
         parts: Its parts.
         arguments: `low_memory`, `token_select`, `encoder_threads`, `keyframe_pipeline`, `keyframe_guidance` and the
             sizes of stages.
+        decoders: Who prepares recordings ahead, if anybody.
     """
 
-    def __init__(self, root: Path, parts: Parts, arguments: Arguments) -> None:
+    def __init__(self, root: Path, parts: Parts, arguments: Arguments, decoders: Decoders | None = None) -> None:
         self.parts = parts
         self.arguments = arguments
+        self.decoders = decoders
+        self.waited = 0.0
+        """Seconds for which the parts waited for media, since somebody last set this to 0."""
         self.tokens = read_generation_sizes(root).tokens
         self.root = root
         self._authors: dict[bool, PlacedAuthor] = {}
@@ -169,30 +175,33 @@ class Maker:
         return row
 
     def _prepare_recording(self, place: int, request: Request, settings: GenerationSettings) -> _Row:
-        if len(request.media) != 1 or request.media[0].kind != "video":
+        errand = recording_of(request, settings, self.arguments.encoder_threads)
+        if errand is None:
             raise MediumError(f"A reconstruction takes one video, not {len(request.media)} media.")
-        path, draws = Path(request.media[0].path), SeededDraws(request.seeds.write)
-        with self.parts.timed("preprocess"):
-            recording = load_recording(
-                path,
-                settings.video_width,
-                settings.video_height,
-                settings.motion,
-                draws,
-                self.arguments.encoder_threads,
-                request.media[0].segment,
-            )
+        with self._waiting():
+            ahead = None if self.decoders is None else self.decoders.take(errand.key())
+            recording = Recording.of(ahead or prepare(errand.medium, **errand.arguments))
         digests: dict[str, str | list[str]] = {
             "keyframes": digest_bytes(recording.frames[:1].numpy().tobytes()),
             "motion": digest_bytes(recording.motion.contiguous().numpy().tobytes()),
         }
-        return _Row(place, request, recording=recording, draws=draws, digests=digests)
+        return _Row(place, request, recording=recording, digests=digests)
 
     def _read_picture(self, kind: str, path: Path) -> tuple[Image.Image, str]:
         if kind != "image":
             raise MediumError(f"{path} is a video, but only pictures can stand in the prompt of an image or video.")
-        with self.parts.timed("preprocess"):
+        with self._waiting():
             return open_picture(path)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Count the time of what happens inside as spent on media."""
+        began = time.perf_counter()
+        try:
+            with self.parts.timed("preprocess"):
+                yield
+        finally:
+            self.waited += time.perf_counter() - began
 
     def _make_keyframe(self, request: Request, settings: GenerationSettings) -> tuple[Image.Image, str]:
         """Return a picture of the text by the other model, with the SHA-256 of its pixels."""

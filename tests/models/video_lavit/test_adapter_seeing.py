@@ -137,16 +137,17 @@ def test_media_preprocessed_ahead_change_no_answer_and_the_wait_is_told(
     requests = [*mixed(media), ask(Medium("video", str(damaged), "damaged.mp4"), "What is it?")]
     plain = load(tiny_root, video_cache="off", decoders="0")
     ahead = load(tiny_root, video_cache="off", decoders="1")
-    plain.foresee(requests)
-    ahead.foresee(requests)
-    assert ahead.respondent.sight.decoders is not None
+    assert plain.foresee is None, "nobody need tell a model that prepares nothing"
     assert plain.respondent.sight.decoders is None
+    assert ahead.foresee is not None
+    ahead.foresee(requests)
+    assert ahead.foresight is not None
     expected = plain.respond(requests)
     assert [facts(response) for response in ahead.respond(requests)] == [facts(response) for response in expected]
     assert expected[-1].outcome == "failed"
     assert plain.timings()["preprocess"] > 0
     assert plain.timings()["preprocess"] == 0
-    ahead.respondent.sight.decoders.close()
+    ahead.foresight.decoders.close()
 
 
 @pytest.mark.parametrize(
