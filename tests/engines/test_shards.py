@@ -261,7 +261,7 @@ def test_the_command_line_of_shards(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--ray-address", "auto"], "--ray-address belongs to --engine ray"),
         (["--engine", "ray", "--device", "cuda:0,cuda:1"], "give --device cuda, and --workers N"),
         (["--engine", "ray", "--ray-address", "nonsense"], "is not HOST:PORT"),
-        (["--engine", "ray", "--ray-address", "127.0.0.1:1"], "No Ray cluster answers at 127.0.0.1:1; start one"),
+        (["--engine", "ray", "--ray-address", "127.0.0.1:1"], "No Ray cluster answers at 127.0.0.1:1 ("),
         (["--device", "cuda:all"], "no GPU is visible here"),
         (["--timeout", "0"], "seconds above 0"),
         (["--workers", "0"], "at least 1"),
