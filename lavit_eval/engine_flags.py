@@ -27,7 +27,7 @@ def add_engine(how: argparse._ActionsContainer, positive: Callable[[str], int]) 
         "--extract-ahead",
         choices=["auto", "on", "off"],
         default="auto",
-        help="features of generated media while others are generated (default auto: on a card, or if cores are idle)",
+        help="features of generated media while others are generated (default auto: where a card extracts them)",
     )
 
 

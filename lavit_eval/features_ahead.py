@@ -46,24 +46,17 @@ MORE = 0.5
 """Seconds between looks at how far the work is."""
 
 
-def goes_ahead(options: RunOptions, cores: int) -> bool:
-    """Say whether features are extracted beside answering: as it was asked for, else where that can gain.
+def goes_ahead(options: RunOptions) -> bool:
+    """Say whether features are extracted beside answering: as it was asked for, else where a card extracts them.
 
-    Args:
-        options: Of the run.
-        cores: Of this machine, for this process.
+    On a CPU it was slower (perf/features_ahead.py). A shard never does it: whoever scores may have another device.
     """
     engine = options.engine
     if engine.shard is not None:
         return False
     if engine.extract_ahead != "auto":
         return engine.extract_ahead == "on"
-    if options.equipment.device.startswith("cuda"):
-        return True
-    if engine.in_process or not engine.on_one_machine:
-        return False
-    workers = engine.workers or max(1, len(engine.devices))
-    return cores - workers * options.threads >= options.threads
+    return options.equipment.device.startswith("cuda")
 
 
 class Nothing:
@@ -299,8 +292,7 @@ def beside(prospect: Prospect, run: Run, progress: Progress) -> Iterator[Ahead |
         run: Its folder.
         progress: Told how far the rest is, when the block is left.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    ahead = Ahead(prospect, run) if goes_ahead(prospect.options, cores) else None
+    ahead = Ahead(prospect, run) if goes_ahead(prospect.options) else None
     if ahead is None or not ahead.needed:
         yield Nothing()
         return

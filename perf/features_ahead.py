@@ -1,7 +1,7 @@
 """Features extracted beside answering against afterwards: the same run, `--extract-ahead` on and off.
 
 A made text-to-video task, the I3D network with random weights, features of generated and of real videos, nothing kept
-from before. Once with the tiny checkpoint in one spawned worker, so that a core is left where there are two; once with
+from before. Once with the tiny checkpoint in one spawned worker, which shares the cores; once with
 a model that sleeps for as long as the features of its batch take here, in the place of a card's work. Both sides in
 turn, as often as asked for; whole runs are timed, scores must be equal.
 

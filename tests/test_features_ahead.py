@@ -21,7 +21,7 @@ from lavit_eval.features.equipment import Equipment
 from lavit_eval.features_ahead import goes_ahead
 from lavit_eval.features_process import pack_need, refuse_small_card, unpack_need
 from lavit_eval.metrics.backbones.i3d import I3d
-from lavit_eval.prospect import RunOptions, foresee
+from lavit_eval.prospect import foresee
 from lavit_eval.recipes import needs_of
 from lavit_eval.runs import Run
 from tests.film_world import film_task, ids_of, write_benchmark
@@ -318,20 +318,16 @@ def test_an_exception_of_the_run_ends_the_process(folder: Path, monkeypatch: pyt
     assert [process.returncode is not None for process in spawned] == [True]
 
 
-def test_auto_goes_ahead_where_that_can_gain(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_goes_ahead_on_a_card(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = filmer_options(monkeypatch, folder, film_task(folder / "tasks", COUNT), EngineOptions())
-
-    def said(cores: int, engine: EngineOptions, **fields: object) -> bool:
-        options: RunOptions = replace(base, engine=engine, **fields)  # type: ignore[arg-type]
-        return goes_ahead(options, cores)
-
-    assert not said(64, EngineOptions()), "the model has the cores of this process"
-    assert said(3, EngineOptions(workers=2)) and not said(2, EngineOptions(workers=2))
-    assert not said(5, EngineOptions(workers=2), threads=2) and said(6, EngineOptions(workers=2), threads=2)
-    assert said(1, EngineOptions(), equipment=Equipment(device="cuda:0"))
-    assert not said(64, EngineOptions(engine="ray", workers=2)), "where its actors are is not known"
-    assert said(1, ON) and not said(64, replace(OFF, workers=2))
-    assert not said(64, EngineOptions(shard=Shard(1, 2), extract_ahead="on")), "a shard does not score"
+    card = replace(base, equipment=Equipment(device="cuda:0"))
+    assert goes_ahead(card)
+    assert not goes_ahead(base)
+    assert not goes_ahead(replace(base, engine=EngineOptions(workers=2)))
+    assert goes_ahead(replace(base, engine=ON))
+    assert not goes_ahead(replace(card, engine=OFF))
+    assert not goes_ahead(replace(card, engine=EngineOptions(shard=Shard(1, 2)))), "a shard does not score"
+    assert not goes_ahead(replace(card, engine=replace(ON, shard=Shard(1, 2))))
 
 
 def test_a_small_card_is_not_shared_unasked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ class EngineOptions:
     ray_address: str | None = None
     """`auto`, or host:port of a cluster's head; None starts a cluster on this machine."""
     extract_ahead: ExtractAhead = "auto"
-    """Whether this machine extracts features of what is made while more is made; `auto` where that can gain."""
+    """Whether this machine extracts features of what is made while more is made; `auto` where a card does it."""
 
     @property
     def in_process(self) -> bool:
