@@ -6,17 +6,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from lavit_eval.engines.driving import TaskWork, answer
-from lavit_eval.engines.greeting import Greeting
 from lavit_eval.engines.options import Shard
 from lavit_eval.engines.pool import Pool
+from lavit_eval.features_ahead import Ahead, Nothing, beside
 from lavit_eval.interruption import Interruption
 from lavit_eval.journal import Entry, JournalWriter, Standing, journal_paths
 from lavit_eval.plan import Batch, BatchSizes, TaskPlan
 from lavit_eval.preparation import PreparedTask, plan_tasks
 from lavit_eval.progress import Progress, Step
 from lavit_eval.prospect import Prospect
-from lavit_eval.registry import targets
 from lavit_eval.runs import Run
+from lavit_eval.workers import devices_of, worker_devices, worker_pool
 from lavit_eval.workload import Workload
 
 
@@ -53,6 +53,18 @@ def answer_all(
     prospect: Prospect, run: Run, writers: Mapping[str, JournalWriter], progress: Progress, interruption: Interruption
 ) -> None:
     """Answer what is still to do of a run or of a shard, then, with `--retry-failed`, what failed."""
+    with beside(prospect, run, progress) as ahead:
+        _answer_all(prospect, run, writers, progress, interruption, ahead)
+
+
+def _answer_all(
+    prospect: Prospect,
+    run: Run,
+    writers: Mapping[str, JournalWriter],
+    progress: Progress,
+    interruption: Interruption,
+    ahead: Ahead | Nothing,
+) -> None:
     options = prospect.options
     standings = {name: Standing(run.all_entries(name)) for name in writers}
     shares = owned(prospect.plans, options.engine.shard)
@@ -65,10 +77,12 @@ def answer_all(
         work = [each for each in work if each.batches]
         if not work:
             continue
+        ahead.begin()
         pool = pool or make_pool(prospect, run)
         # In one process tasks follow each other; several workers never wait for the last batch of a task.
         for group in [[each] for each in work] if options.engine.in_process else [work]:
-            _answer_group(group, prospect, run, pool, standings, progress, interruption)
+            telling = _Telling(run, standings, progress, _weights(group), ahead)
+            _answer_group(group, prospect, pool, telling, progress, interruption)
 
 
 def _work(
@@ -82,9 +96,8 @@ def _work(
 def _answer_group(
     group: Sequence[TaskWork],
     prospect: Prospect,
-    run: Run,
     pool: Pool,
-    standings: Mapping[str, Standing],
+    telling: _Telling,
     progress: Progress,
     interruption: Interruption,
 ) -> None:
@@ -92,12 +105,10 @@ def _answer_group(
     shard = prospect.options.engine.shard
     waiting = sum(len(batch.requests) for each in group for batch in each.batches)
     total = waiting if shard else sum(len(prospect.plans[each.task].requests) for each in group)
-    weights = _weights(group)
-    work = {each.task: sum(weights[each.task].values()) for each in group}
+    work = {each.task: sum(telling.weights[each.task].values()) for each in group}
     title = f"{title} (shard {shard})" if shard else title
     progress.begin(title, total, max(0, total - waiting), work=work)
     try:
-        telling = _Telling(run, standings, progress, weights)
         answer(group, pool, telling, interruption.shielded, prospect.options.engine.timeout)
     finally:
         progress.end()
@@ -113,7 +124,7 @@ def _weights(group: Sequence[TaskWork]) -> dict[str, dict[tuple[int, int], float
 
 
 class _Telling:
-    """Hands on what happens: to the standings, the progress display and `run.log`."""
+    """Hands on what happens: to the standings, the progress display, `run.log` and who extracts features."""
 
     def __init__(
         self,
@@ -121,13 +132,16 @@ class _Telling:
         standings: Mapping[str, Standing],
         progress: Progress,
         weights: Mapping[str, Mapping[tuple[int, int], float]],
+        ahead: Ahead | Nothing,
     ) -> None:
-        self._run, self._standings, self._progress, self._weights = run, standings, progress, weights
+        self._run, self._standings, self._progress, self._ahead = run, standings, progress, ahead
+        self.weights = weights
 
     def batch(self, task: str, entries: Sequence[Entry], seconds: float) -> None:
         self._standings[task].note(entries)
-        work = self._weights[task][entries[0].attempt, entries[0].batch]
+        work = self.weights[task][entries[0].attempt, entries[0].batch]
         self._progress.advance(len(entries), Step(task, work, seconds))
+        self._ahead.batch(task, entries)
 
     def note(self, text: str) -> None:
         self._run.log(text)
@@ -146,31 +160,17 @@ def make_pool(prospect: Prospect, run: Run) -> Pool:
 
     options = prospect.options
     engine, threads = options.engine, int(run.manifest["hardware"]["threads"])
-    samples = {each.task.task: each.samples for each in prospect.prepared}
     if engine.in_process:
+        samples = {each.task.task: each.samples for each in prospect.prepared}
         pin_threads(threads)
         model = prospect.loaded or prospect.model_class.load(options.model_options)
         # Loading may be what imports torch.
         pin_threads(threads)
         return Here(model, samples, options.model_options.device)
-    greeting = Greeting(
-        target=targets("model")[options.model],
-        model_class=prospect.model_class,
-        options=options.model_options,
-        identity=prospect.model_identity,
-        threads=threads,
-        samples=samples,
-    )
-    devices = engine.devices or (options.model_options.device,)
-    if engine.engine == "ray":
-        from lavit_eval.engines.ray_cluster import RayPool
-
-        return RayPool(greeting, engine, devices[0], run.folder)
-    from lavit_eval.engines.local import LocalPool
-
-    count = engine.workers or len(devices)
-    run.log(f"{count} workers on {', '.join(devices)}, {threads} threads each")
-    return LocalPool(greeting, [devices[index % len(devices)] for index in range(count)], run.folder)
+    if engine.on_one_machine:
+        named = ", ".join(devices_of(prospect))
+        run.log(f"{len(worker_devices(prospect))} workers on {named}, {threads} threads each")
+    return worker_pool(prospect, threads, run.folder)
 
 
 def lacking_shards(run: Run, prepared: Sequence[PreparedTask]) -> list[str]:

@@ -219,8 +219,9 @@ def check_waivers(waived: Sequence[str]) -> None:
 
 def beside(task: str, base: Side, new: Side) -> list[Difference]:
     """Return what differs and is no obstacle: it is what the comparison is about, or may move a score by chance."""
-    names = ("seed", "visual_noise", "stage_batches")
+    names = ("seed", "visual_noise")
     found = [(name, base.identity.get(name), new.identity.get(name)) for name in names]
+    found.append(("stage_batches", base.stage_batches(task), new.stage_batches(task)))
     found.append(("batch_size", base.batch_size(task), new.batch_size(task)))
     looked_at = _preprocessing(task, base, new)
     found += [(f"code.{name}", base.code.get(name), new.code.get(name)) for name in ("revision", "dirty")]

@@ -47,7 +47,8 @@ def render_markdown(found: RunComparison, failed: Sequence[Failure], most: int) 
     lines = ["# Comparison", "", f"BASE {markdown(found.base)}, {markdown(found.base_from)}  "]
     lines += [f"NEW {markdown(found.new)}, {markdown(found.new_from)}", ""]
     lines += [f"- **{failure.kind}**: {markdown(failure.sentence)}" for failure in failed]
-    lines += [] if any(failure.kind == "regression" for failure in failed) else ["- No regression was found."]
+    if any(one.adjusted is not None for one in found.tasks) and all(one.kind != "regression" for one in failed):
+        lines += ["- No regression was found."]
     lines += [f"- {markdown(tested(found))}."]
     lines += ["", _markdown_row(HEAD), "|" + "---|" * len(HEAD)]
     lines += [_markdown_row([markdown(cell) for cell in _row(one, failed)]) for one in found.tasks]
@@ -88,7 +89,10 @@ def as_json(found: RunComparison, failed: Sequence[Failure], code: int) -> dict[
 
 
 def junit(found: RunComparison, failed: Sequence[Failure]) -> bytes:
-    """Return JUnit XML with one case per task: a regression is a failure, what cannot be compared an error."""
+    """Return JUnit XML with one case per task.
+
+    A regression is a failure, what cannot be compared an error, and what could not be tested is skipped.
+    """
     suite = ElementTree.Element("testsuite", name="lavit-eval compare")
     if found.waived:
         properties = ElementTree.SubElement(suite, "properties")
@@ -97,9 +101,10 @@ def junit(found: RunComparison, failed: Sequence[Failure]) -> bytes:
     for task in [*(one.task for one in found.tasks), *found.absent]:
         cases[task] = ElementTree.SubElement(suite, "testcase", classname="lavit_eval.compare", name=plain(task))
     for failure in failed:
-        tag = "failure" if failure.kind == "regression" else "error"
-        element = ElementTree.SubElement(cases[failure.task], tag, type=failure.kind, message=plain(failure.sentence))
-        element.text = plain(failure.sentence)
+        if failure.task is not None:
+            tag = "failure" if failure.kind == "regression" else "error"
+            said = plain(failure.sentence)
+            ElementTree.SubElement(cases[failure.task], tag, type=failure.kind, message=said).text = said
     for one in found.tasks:
         case = cases[one.task]
         if len(case) == 0 and one.untested is not None:

@@ -108,6 +108,11 @@ class Side:
         planned = {} if self.run is None else self.run.manifest.get("plan", {}).get(task, {})
         return planned.get("buckets") or planned.get("batch_size") or self.identity.get("batch_size")
 
+    def stage_batches(self, task: str) -> JSON:
+        """Return how many requests of a task went through each stage of making together, as `batch_size` does."""
+        planned = {} if self.run is None else self.run.manifest.get("plan", {}).get(task, {})
+        return planned.get("stage_batches") or self.identity.get("stage_batches")
+
     def samples(self, task: str, metric: str) -> Samples:
         """Return the samples of a task as one metric scored them (raises UsageError when their file is unusable)."""
         from lavit_eval.paired_samples import check_against, samples_of

@@ -6,13 +6,16 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lavit_eval.engines.gauges import merged_use
+from lavit_eval.errors import UsageError
 from lavit_eval.files import write_json
-from lavit_eval.runs import Run
+from lavit_eval.runs import Run, mending
 from lavit_eval.sample import JSON
+from lavit_eval.score_file import CostFile, wrong_in
 
 FILE = "costs.json"
 SCHEMA = 1
@@ -36,6 +39,61 @@ def write_costs(run: Run) -> None:
     found = costs(run)
     if found:
         write_json(run.folder / FILE, {"schema": SCHEMA, "tasks": found})
+
+
+def written_costs(run: Run) -> dict[str, dict[str, Any]]:
+    """Return what `costs.json` holds, as `costs` has it; nothing where none was written.
+
+    Raises:
+        UsageError: The file is damaged or of another version.
+    """
+    path, mend = run.folder / FILE, mending(run)
+    if not path.is_file():
+        return {}
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} cannot be read ({error}); {mend}") from error
+    wrong = wrong_in(CostFile, document)
+    if wrong is not None:
+        raise UsageError(f"{path} is damaged or of another version ({wrong}); {mend}")
+    tasks: dict[str, dict[str, Any]] = document["tasks"]
+    return tasks
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """What a task cost, as people read it; "-" stands for what is not known."""
+
+    task: str
+    responses: str
+    device_seconds: str
+    waited: str
+    samples_per_second: str
+    tokens_per_second: str
+    memory: str
+    energy: str
+
+    @classmethod
+    def of(cls, task: str, cost: Mapping[str, Any]) -> CostRow:
+        """Return the row of one task of `costs`."""
+        memory, joules, tokens = cost["peak_memory_bytes"], cost["joules"], cost["new_tokens_per_second"]
+        of = "" if cost["peak_memory_of"] == "cuda" else " of the process"
+        return cls(
+            task=task,
+            responses=f"{cost['responses']:,}",
+            device_seconds=f"{cost['device_seconds']:,.1f}",
+            waited=", ".join(f"{what} {seconds:,.1f}" for what, seconds in cost["waited_seconds"].items()) or "-",
+            samples_per_second=f"{cost['samples_per_second']:,.2f}" if cost["samples_per_second"] else "-",
+            tokens_per_second=f"{tokens:,.1f}" if tokens else "-",
+            memory=f"{memory / 1e9:,.2f} GB{of}" if memory else "-",
+            energy=f"{joules / 3600:,.3f} Wh" if joules is not None else "-",
+        )
+
+
+def energy_reasons(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return why the energy of tasks is not known, each reason once."""
+    return list(dict.fromkeys(cost["energy_unknown"] for cost in found.values() if cost.get("energy_unknown")))
 
 
 def _cost(run: Run, task: str) -> dict[str, Any] | None:

@@ -23,6 +23,12 @@ def add_engine(how: argparse._ActionsContainer, positive: Callable[[str], int]) 
     how.add_argument(
         "--ray-address", metavar="HOST:PORT", help="head of a Ray cluster, or auto (default: start Ray on this machine)"
     )
+    how.add_argument(
+        "--extract-ahead",
+        choices=["auto", "on", "off"],
+        default="auto",
+        help="features of generated media while others are generated (default auto: where a card extracts them)",
+    )
 
 
 def _seconds(text: str) -> float:

@@ -211,7 +211,7 @@ def _stack(task: str, base: Side, new: Side) -> str:
         stacks.append(
             {
                 "batch_size": side.batch_size(task),
-                "stage_batches": side.identity.get("stage_batches"),
+                "stage_batches": side.stage_batches(task),
                 **{name: hardware.get(name) for name in ("device", "accelerator", "processor", "threads")},
                 "code": {"revision": side.code.get("revision"), "dirty": side.code.get("dirty")},
                 "packages": manifest.get("packages", {}),

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from lavit_eval.digests import cache_folder, cached_digest, digest_bytes, digest_json
+from lavit_eval.digests import digest_json
 from lavit_eval.features.equipment import Equipment
 from lavit_eval.features.extraction import Extracted, Extraction, Memo, Watch
-from lavit_eval.features.media import Item
+from lavit_eval.features.items import Items, Product, folder_of, items_of
 from lavit_eval.features.store import Stored
 from lavit_eval.metrics.feature_metric import (
     FeatureRows,
@@ -24,23 +24,11 @@ from lavit_eval.metrics.feature_metric import (
     recipe_fingerprint,
 )
 from lavit_eval.metrics.feature_protocol import FeatureProtocol
-from lavit_eval.metrics.protocol import Made, Measured
+from lavit_eval.metrics.protocol import Measured
 from lavit_eval.preparation import PreparedTask
 from lavit_eval.recipes import needs_of, recipe
 from lavit_eval.registry import find
-from lavit_eval.sample import JSON, Sample
-
-FEATURES = "features"
-"""Folder of features, in a run's task and in the cache."""
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """What was generated for a sample."""
-
-    sample: Sample
-    repeat: int
-    made: Made
+from lavit_eval.sample import JSON
 
 
 @dataclass(slots=True)
@@ -72,8 +60,7 @@ class _Set:
     """One need with its items and their features."""
 
     need: Need
-    items: Mapping[tuple[str, int], Item]
-    """(sample id, repeat) -> item; of all but generated media, repeat is 0."""
+    items: Items
     extracted: Extracted
 
     def of(self, sample_id: str, repeat: int) -> Stored | None:
@@ -137,7 +124,7 @@ class Workshop:
             return found
         sets = {}
         for title, need in needs.items():
-            items = self._items(need)
+            items = items_of(need, self.prepared.samples, self.products)
             about = f"{self.prepared.task.task} {name}: features of {title}"
             extracted = extractions[title].run(list(items.values()), about, self.tools.watch, self.tools.memo)
             sets[title] = _Set(need, items, extracted)
@@ -153,9 +140,8 @@ class Workshop:
         return found
 
     def _extraction(self, need: Need) -> Extraction:
-        folder = cache_folder() if need.role == "real" else self.folder
         known = self.tools.weights_before.get(need.protocol.weights)
-        return Extraction(need, self.equipment, folder / FEATURES, known)
+        return Extraction(need, self.equipment, folder_of(need, self.folder), known)
 
     def _begun(
         self, name: str, metric: Any, needs: Mapping[str, Need], extractions: Mapping[str, Extraction]
@@ -177,20 +163,6 @@ class Workshop:
             elif not one.verified:
                 found.label("unverified weights")
         return found
-
-    def _items(self, need: Need) -> dict[tuple[str, int], Item]:
-        """Return the media or texts that a need is about; those without a file are left out."""
-        if need.role in ("made", "pair"):
-            return {(one.sample.id, one.repeat): _product_item(one, need) for one in self.products}
-        items = {}
-        for sample in self.prepared.samples:
-            if need.role == "caption":
-                digest = digest_bytes(f"caption\x1f{sample.question}".encode())
-                items[sample.id, 0] = Item(sample.id, digest, None, text=sample.question)
-            elif sample.targets:
-                path = Path(sample.targets[0].path)
-                items[sample.id, 0] = Item(sample.id, _digest(path), path)
-        return items
 
     def _measure(self, metric: Any, protocol: FeatureProtocol, sets: Mapping[str, _Set], found: Comparison) -> None:
         everything = list(range(len(self.products)))
@@ -305,21 +277,3 @@ def _first_reason(found: Comparison) -> str:
         return ""
     more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
     return f" ({str(failures[0]['reason']).rstrip('.')}{more})"
-
-
-def _product_item(one: Product, need: Need) -> Item:
-    response, content = one.made.response, str(one.made.response.medium_digest)
-    if need.role != "pair":
-        return Item(one.sample.id, content, one.made.path)
-    # Two equal reconstructions may have different sources, which the journal knows by what was taken from them.
-    source = [response.digests.get(name) for name in ("keyframes", "motion")]
-    digest = digest_json([content, one.sample.id, source])
-    return Item(one.sample.id, digest, one.made.path, content=content, partner=one.made.source)
-
-
-def _digest(path: Path) -> str:
-    """Return the digest of a real medium; of one that cannot be read, one of its place, under which nothing lies."""
-    try:
-        return cached_digest(path)
-    except OSError:
-        return digest_bytes(f"unreadable\x1f{path}".encode())

@@ -19,7 +19,8 @@ class Failure:
     """A rule that failed."""
 
     kind: Kind
-    task: str
+    task: str | None
+    """None where it is of the comparison as a whole."""
     sentence: str
 
 
@@ -87,12 +88,30 @@ class NothingMissing:
         return f"{self.task} is missing from NEW; {mend}"
 
 
+class AnythingTested:
+    """At least one task could be told something about: a gate that looks at nothing must not pass."""
+
+    kind: ClassVar[Kind] = "incomplete"
+
+    def __init__(self, found: RunComparison) -> None:
+        self.found = found
+
+    def fails(self) -> str | None:
+        """Return that nothing is known, however far the scores fell."""
+        if any(one.adjusted is not None for one in self.found.tasks):
+            return None
+        return (
+            "no task could be tested, so a drop of any size would pass; compare runs of more samples, "
+            "or give a larger significance in the file of --thresholds"
+        )
+
+
 RULES = (Comparable, Complete, NoRegression)
 
 
 def failures(found: RunComparison) -> list[Failure]:
-    """Return every rule that failed, task by task."""
-    failed = []
+    """Return every rule that failed, task by task; that nothing could be tested, where no other rule says why."""
+    failed: list[Failure] = []
     for one in found.tasks:
         for rule in RULES:
             sentence = rule(one).fails()
@@ -102,6 +121,9 @@ def failures(found: RunComparison) -> list[Failure]:
         sentence = NothingMissing(found, task).fails()
         if sentence is not None:
             failed.append(Failure(NothingMissing.kind, task, sentence))
+    sentence = AnythingTested(found).fails()
+    if sentence is not None and not failed:
+        failed.append(Failure(AnythingTested.kind, None, sentence))
     return failed
 
 

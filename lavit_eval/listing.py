@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lavit_eval.registry import Catalogue
 from lavit_eval.sample import JSON
@@ -74,35 +75,18 @@ def list_runs(output: Path) -> int:
 
 def show_costs(run: Run) -> int:
     """Print what each task of a run took."""
-    from lavit_eval.costs import costs
+    from lavit_eval.costs import CostRow, costs, energy_reasons
 
     found = costs(run)
-    rows = [_cost_row(task, cost) for task, cost in found.items()]
+    rows = [list(astuple(CostRow.of(task, cost))) for task, cost in found.items()]
     head = ["task", "responses", "device-s", "waited-s", "samples/s", "tokens/s", "peak memory", "energy"]
     _print_columns(head, rows)
-    reasons = {cost["energy_unknown"]: None for cost in found.values() if cost.get("energy_unknown")}
-    for reason in reasons:
+    for reason in energy_reasons(found):
         print(f"Energy is not known: {reason}.")
     for task in run.tasks:
         if task not in found:
             print(f"{task}: no times were kept; it was not answered here, or by an earlier version.")
     return 0
-
-
-def _cost_row(task: str, cost: Mapping[str, Any]) -> list[str]:
-    memory, joules, tokens = cost["peak_memory_bytes"], cost["joules"], cost["new_tokens_per_second"]
-    of = "" if cost["peak_memory_of"] == "cuda" else " of the process"
-    waited = ", ".join(f"{what} {seconds:.1f}" for what, seconds in cost["waited_seconds"].items())
-    return [
-        task,
-        f"{cost['responses']:,}",
-        f"{cost['device_seconds']:,.1f}",
-        waited or "-",
-        f"{cost['samples_per_second']:,.2f}" if cost["samples_per_second"] else "-",
-        f"{tokens:,.1f}" if tokens else "-",
-        f"{memory / 1e9:,.2f} GB{of}" if memory else "-",
-        f"{joules / 3600:,.3f} Wh" if joules is not None else "-",
-    ]
 
 
 def _print_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

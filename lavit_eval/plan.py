@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 from lavit_eval.digests import digest_json
 from lavit_eval.journal import Key
-from lavit_eval.sample import Request, Sample, Seeds, derive_seed
+from lavit_eval.sample import JSON, Request, Sample, Seeds, derive_seed
 from lavit_eval.task import Task
 
 VisualNoise = Literal["per-medium", "per-question"]
@@ -20,10 +20,12 @@ VisualNoise = Literal["per-medium", "per-question"]
 
 @dataclass(frozen=True, slots=True)
 class BatchSizes:
-    """How many requests share a batch: one number, or one per bucket of text lengths."""
+    """How many requests share a batch: one number, or one per bucket of text lengths; and a stage within a batch."""
 
     buckets: tuple[tuple[int | None, int], ...]
     """(Characters of the request's text at most, size), ascending; the last bucket has no limit (None)."""
+    stages: tuple[tuple[str, int], ...] = ()
+    """(Stage of making, how many go through it together), where the device decided; else the model knows."""
 
     @classmethod
     def even(cls, size: int) -> Self:
@@ -33,8 +35,9 @@ class BatchSizes:
     @classmethod
     def of_manifest(cls, planned: Mapping[str, Any]) -> Self:
         """Return the sizes that a manifest's plan of a task states."""
-        buckets = planned.get("buckets")
-        return cls(tuple((limit, size) for limit, size in buckets)) if buckets else cls.even(planned["batch_size"])
+        buckets = planned.get("buckets") or [(None, planned["batch_size"])]
+        stages = tuple(sorted(planned.get("stage_batches", {}).items()))
+        return cls(tuple((limit, size) for limit, size in buckets), stages)
 
     @property
     def largest(self) -> int:
@@ -46,14 +49,16 @@ class BatchSizes:
         length = len(request.text)
         return next(size for limit, size in self.buckets if limit is None or length <= limit)
 
-    def stated(self) -> int | list[list[int | None]]:
+    def stated(self) -> JSON:
         """Return the sizes as the digest of a plan takes them."""
-        return self.largest if len(self.buckets) == 1 else [list(bucket) for bucket in self.buckets]
+        buckets = self.largest if len(self.buckets) == 1 else [list(bucket) for bucket in self.buckets]
+        return {"buckets": buckets, "stages": dict(self.stages)} if self.stages else buckets
 
     def in_manifest(self) -> dict[str, Any]:
         """Return the sizes as a manifest states them."""
         several = {} if len(self.buckets) == 1 else {"buckets": [list(bucket) for bucket in self.buckets]}
-        return {"batch_size": self.largest, **several}
+        stages = {"stage_batches": dict(self.stages)} if self.stages else {}
+        return {"batch_size": self.largest, **several, **stages}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ def plan_task(
     Raises:
         UsageError: The task asks to choose, and a sample has no options.
     """
-    settings, generation = task.writing, task.making
+    settings, generation, stages = task.writing, task.making, dict(sizes.stages)
     first: dict[str, int] = {}
     keyed = []
     for index, sample in enumerate(samples):
@@ -138,6 +143,7 @@ def plan_task(
                 settings=settings,
                 options=options,
                 generation=generation,
+                stages=stages,
                 seeds=Seeds(
                     run=seed,
                     repeat=repeat,

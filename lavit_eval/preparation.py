@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +21,6 @@ from lavit_eval.registry import find, piece_versions
 from lavit_eval.sample import JSON, Sample
 from lavit_eval.subset import chosen
 from lavit_eval.task import Task
-
-BYTES_PER_RESPONSE = 2000
-SPARE_BYTES = 50 << 20
-FRAMES_PER_CLIP = 24
-LOSSLESS_SHARE = 0.75
-"""Of raw frames, that FFV1 and the preview take together for natural ones: about 10 MB a clip of 576x320."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,33 +166,6 @@ def _missing_sentence(task: Task, samples: Sequence[Sample], missing: Sequence[s
 def model_digest(name: str, identity: Mapping[str, JSON]) -> str:
     """Return the digest that stands for a model: its registered name and all that can change an answer."""
     return digest_json({"name": name, "identity": dict(identity)})
-
-
-def bytes_per_response(task: Task) -> int:
-    """Return about how much disk a response takes: a journal line, and the files where the task makes any."""
-    making = task.making
-    if not making:
-        return BYTES_PER_RESPONSE
-    if task.kind == "generate_image":
-        return BYTES_PER_RESPONSE + int(making.get("width", 1024)) * int(making.get("height", 1024)) * 3
-    pixels = int(making.get("video_width", 576)) * int(making.get("video_height", 320)) * int(making.get("clips", 1))
-    copies = 2 if task.kind == "reconstruct_video" else 1
-    return BYTES_PER_RESPONSE + copies * int(pixels * FRAMES_PER_CLIP * 3 * LOSSLESS_SHARE)
-
-
-def disk_problem(output: Path, plans: Mapping[str, TaskPlan]) -> str | None:
-    """Return a sentence when the output's disk is too small for the journals and files of the plans."""
-    needed = SPARE_BYTES + sum(len(plan.requests) * bytes_per_response(plan.task) for plan in plans.values())
-    place = next(parent for parent in (output, *output.resolve().parents) if parent.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        return f"{place} is not a folder that can be written to; choose another --output-dir."
-    free = shutil.disk_usage(place).free
-    if free >= needed:
-        return None
-    return (
-        f"{output}: {free >> 20} MB are free, this run needs about {needed >> 20} MB; "
-        "free some or choose another --output-dir."
-    )
 
 
 def plan_tasks(

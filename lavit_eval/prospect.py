@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lavit_eval.disk_space import Space, disk_problem, space_of
 from lavit_eval.engines.options import EngineOptions
 from lavit_eval.engines.ray_cluster import cluster_problems
 from lavit_eval.features.equipment import Equipment
 from lavit_eval.hub.copies import HubCopy
 from lavit_eval.judgements import judge_problems, judged_metrics
 from lavit_eval.judges.protocol import JudgeOptions
-from lavit_eval.models.protocol import ModelOptions
+from lavit_eval.models.protocol import MOST_MADE_TOGETHER, ModelOptions
 from lavit_eval.plan import BatchSizes, TaskPlan, VisualNoise
 from lavit_eval.preparation import (
     PreparedTask,
     check_capabilities,
-    disk_problem,
     media_places,
     model_digest,
     plan_tasks,
@@ -90,6 +90,8 @@ class Prospect:
     identity_by_kind: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)
     """Kind of request -> what identifies the model where it is asked that alone: equal in runs that ask other kinds
     besides."""
+    space: Space = field(default_factory=lambda: Space(0))
+    """What it takes on disk; at most, where batch sizes are not found yet."""
     loaded: Any = None
     """The model, where it was loaded to find the batch sizes; else None."""
 
@@ -140,7 +142,8 @@ def foresee(options: RunOptions) -> Prospect:
         for task in (each.task for each in prepared if each.task.making):
             model_problems += model_class.check_making(options.model_options, task.task, task.kind, task.making)
     plans = _plans(options, prepared, lambda _: even)
-    disk = disk_problem(options.output, plans)
+    space = _space(model_class, options, plans, fits)
+    disk = disk_problem(options.output, space)
     identity = {
         "model": {"name": options.model, "digest": model_digest(options.model, model_identity)},
         "tasks": {each.task.task: {"protocol": each.protocol, "data": each.data} for each in prepared},
@@ -153,13 +156,13 @@ def foresee(options: RunOptions) -> Prospect:
     }
     judge = judge_problems(options.judge, options.tasks) if options.judge is not None else []
     if not model_problems and hasattr(model_class, "stage_batches"):
-        identity |= model_class.stage_batches(options.model_options)
+        identity |= model_class.stage_batches(options.model_options, fits)
     engine_problems = cluster_problems(options.engine) if options.engine.engine == "ray" else []
     everything = (*engine_problems, *problems, *model_problems, *data_problems, *([disk] if disk else []), *judge)
     by_kind: dict[str, Mapping[str, JSON]] = {}
     if not problems and not model_problems:
         by_kind |= {kind: _identity_of_kind(model_class, options, kind) for kind in sorted(kinds)}
-    return Prospect(options, tuple(prepared), plans, identity, model_class, model_identity, everything, by_kind)
+    return Prospect(options, tuple(prepared), plans, identity, model_class, model_identity, everything, by_kind, space)
 
 
 def adopted(prospect: Prospect, run: Run) -> Prospect:
@@ -184,10 +187,22 @@ def _plans(
     )
 
 
+def _space(model_class: Any, options: RunOptions, plans: Mapping[str, TaskPlan], fits: bool) -> Space:
+    """Return what a run takes on disk; every shard may be under way at once, each with workers of its own."""
+    keeps = getattr(model_class, "kept_bytes", None)
+    engine = options.engine
+    workers = engine.workers or max(1, len(engine.devices))
+    return space_of(
+        plans,
+        kept=lambda task: keeps(task.kind, task.making) if keeps is not None and task.making else 0,
+        together=lambda plan: MOST_MADE_TOGETHER if fits else plan.sizes.largest,
+        workers=workers * (1 if engine.shard is None else engine.shard.of),
+    )
+
+
 def _found_on_device(model_class: Any, options: RunOptions) -> bool:
-    """Say whether the model finds its batch sizes by trying: on a card of this machine."""
-    here = options.model_options.device != "cpu" and options.engine.on_one_machine
-    return here and hasattr(model_class, "fit_batches")
+    """Say whether the model finds its batch sizes by trying: on a card, of this machine or of a cluster."""
+    return options.model_options.device != "cpu" and hasattr(model_class, "fit_batches")
 
 
 def _checked_here(options: RunOptions) -> ModelOptions:

@@ -45,6 +45,8 @@ class Finding:
     """(protocol, value) of the same run under other protocols."""
     run: str | None = None
     """The run's id, where it is known."""
+    task: str | None = None
+    """The task that measured it: the number's own, or one that is published as it."""
 
     @property
     def moves(self) -> str:
@@ -83,7 +85,7 @@ def claims(what: str | None, suites: Mapping[str, Sequence[str]]) -> list[Publis
 
 
 def reproduce(aimed: Sequence[PublishedNumber], documents: Iterable[Mapping[str, Any]]) -> list[Finding]:
-    """Return a finding per number and run that measured its task, or that nobody did.
+    """Return a finding per number and task of a run that measured it, or that nobody did.
 
     Args:
         aimed: What `claims` returned.
@@ -93,9 +95,10 @@ def reproduce(aimed: Sequence[PublishedNumber], documents: Iterable[Mapping[str,
     findings = []
     for claim in aimed:
         measured = [
-            replace(found, run=document.get("run"))
+            replace(_measured(claim, task, document, stored), run=document.get("run"), task=task)
             for document in stored
-            if (found := _measured(claim, document, stored)) is not None
+            for task, scored in document["tasks"].items()
+            if claim.task in (task, scored.get("published_as")) and not _protocol_of(scored)
         ]
         # That a metric was not measured is said once, and only where no run measured it.
         of_metric = [found for found in measured if found.n] or measured[:1]
@@ -104,12 +107,17 @@ def reproduce(aimed: Sequence[PublishedNumber], documents: Iterable[Mapping[str,
 
 
 def _told_apart(findings: Sequence[Finding]) -> list[Finding]:
-    """Return the findings of one number with the run in the names of models that share one."""
-    met = Counter(found.model for found in findings)
-    return [
-        replace(found, model=f"{found.model}, run {found.run}") if met[found.model] > 1 and found.run else found
-        for found in findings
-    ]
+    """Return the findings of one number, the model named with its task where that is another than the number's.
+
+    Models that share a name and a task are named with their runs.
+    """
+    met = Counter((found.model, found.task) for found in findings)
+    told = []
+    for found in findings:
+        task = f", task {found.task}" if found.task != found.claim.task else ""
+        run = f", run {found.run}" if met[found.model, found.task] > 1 and found.run else ""
+        told.append(replace(found, model=f"{found.model}{task}{run}"))
+    return told
 
 
 def _not_run(claim: PublishedNumber) -> Finding:
@@ -121,26 +129,19 @@ def _left_open(claim: PublishedNumber) -> tuple[OpenPoint, ...]:
 
 
 def _measured(
-    claim: PublishedNumber, document: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]
-) -> Finding | None:
-    for task, scored in document["tasks"].items():
-        if claim.task not in (task, scored.get("published_as")) or _protocol_of(scored):
-            continue
-        score = scored["metrics"].get(claim.metric)
-        label = document["model"].get("label") or document["model"]["name"]
-        if score is None and (judged := _other_judge(claim, scored, label)) is not None:
-            return judged
-        if score is None:
-            others = ", ".join(scored["metrics"])
-            return Finding(
-                claim,
-                "not comparable",
-                f"measured {others}, not {claim.published_metric}",
-                label,
-                left_open=_left_open(claim),
-            )
+    claim: PublishedNumber, task: str, document: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]
+) -> Finding:
+    scored = document["tasks"][task]
+    score = scored["metrics"].get(claim.metric)
+    label = document["model"].get("label") or document["model"]["name"]
+    if score is not None:
         return _judged(claim, scored, _part(claim, score), label, _under(claim, task, document, documents))
-    return None
+    judged = _other_judge(claim, scored, label)
+    if judged is not None:
+        return judged
+    others = ", ".join(scored["metrics"])
+    why = f"measured {others}, not {claim.published_metric}"
+    return Finding(claim, "not comparable", why, label, left_open=_left_open(claim))
 
 
 def _other_judge(claim: PublishedNumber, scored: Mapping[str, Any], label: str) -> Finding | None:

@@ -17,7 +17,6 @@ from lavit_eval.evaluate import Outcome, answer_run, evaluate
 from lavit_eval.files import write_atomic
 from lavit_eval.interruption import Interrupted, Interruption
 from lavit_eval.judging import say_judged
-from lavit_eval.preparation import bytes_per_response
 from lavit_eval.progress import progress_on
 from lavit_eval.prospect import Prospect, RunOptions, foresee
 from lavit_eval.pruning import Keep, prune
@@ -191,10 +190,11 @@ def _dry_run(wanted: Sequence[RunOptions], probed: bool) -> int:
     for options in wanted:
         prospect = foresee(options)
         requests = sum(len(plan.requests) for plan in prospect.plans.values())
-        space = sum(len(plan.requests) * bytes_per_response(plan.task) for plan in prospect.plans.values())
+        space = prospect.space
+        passing = f", and {space.passing / 1e6:.1f} MB while batches are under way" if space.passing else ""
         print(
             f"{options.model}: {len(prospect.plans)} tasks, {requests} requests "
-            f"in batches of {prospect.identity['batch_size']}, about {space / 1e6:.1f} MB on disk"
+            f"in batches of {prospect.identity['batch_size']}, about {space.lasting / 1e6:.1f} MB on disk{passing}"
         )
         for each in prospect.prepared:
             limited = f" of {each.official}" if each.limited else ""

@@ -158,6 +158,8 @@ class Request:
     """How an image or video is made: the task's own settings, uninterpreted."""
     output: str | None = None
     """Where a generated file goes: an absolute path without suffix; None for requests that make no file."""
+    stages: Mapping[str, int] = field(default_factory=dict)
+    """Stage of making -> how many requests of a batch go through it together; the model decides where none is named."""
 
     @property
     def key(self) -> tuple[str, int]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lavit_eval.engines.options import EngineOptions
 from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.evaluate import Outcome
 from lavit_eval.interruption import Interrupted, Interruption
@@ -69,6 +70,8 @@ def _external(options: argparse.Namespace, catalogue: Catalogue, given: Sequence
         run_id=options.run_id,
         allow_missing=True,
         model_options=ModelOptions(arguments=arguments),
+        # There is no model beside which features could be extracted.
+        engine=EngineOptions(extract_ahead="off"),
         equipment=equipment_of(options),
         command=tuple(given),
     )

@@ -1,8 +1,7 @@
-"""What `scores.json` and `manifest.json` must hold before anything is read from them."""
+"""What `scores.json`, `manifest.json` and `costs.json` must hold before anything is read from them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -139,6 +138,29 @@ class ManifestFile(BaseModel):
         return given
 
 
+class _Cost(BaseModel):
+    model_config = FORM
+
+    responses: int = Field(ge=0)
+    device_seconds: float = Field(ge=0)
+    waited_seconds: dict[str, float]
+    samples_per_second: float | None
+    new_tokens_per_second: float | None
+    peak_memory_bytes: int | None
+    peak_memory_of: str | None
+    joules: float | None
+    energy_unknown: str | None
+
+
+class CostFile(BaseModel):
+    """Content of `costs.json`: what answering took, by task."""
+
+    model_config = FORM
+
+    schema_: Literal[1] = Field(alias="schema")
+    tasks: dict[str, _Cost]
+
+
 class _Source(BaseModel):
     model_config = FORM
 
@@ -173,7 +195,7 @@ class BaselineFile(BaseModel):
     samples: dict[str, _Kept]
 
 
-def wrong_in(kind: type[BaseModel], document: Mapping[str, Any]) -> str | None:
+def wrong_in(kind: type[BaseModel], document: Any) -> str | None:
     """Return the first thing that is wrong in a document, with its place; None where nothing is."""
     try:
         kind.model_validate(document)

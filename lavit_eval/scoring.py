@@ -263,7 +263,8 @@ def _score_of_judgements(name: str, metric: Any, ground: _Ground, records: list[
 
 
 def _score_of_features(name: str, metric: Any, ground: _Ground, records: list[dict[str, JSON]]) -> Score:
-    from lavit_eval.feature_scoring import Product, Tools, Workshop
+    from lavit_eval.feature_scoring import Tools, Workshop
+    from lavit_eval.features.items import Product
     from lavit_eval.metrics.feature_metric import SetMeasured
 
     products = [Product(one.sample, one.repeat, one.made) for one in ground.scored if one.made is not None]

@@ -11,9 +11,9 @@ import numpy as np
 
 from lavit_eval.digests import cache_folder, cached_digest, digest_bytes
 from lavit_eval.errors import UsageError
-from lavit_eval.feature_scoring import FEATURES
 from lavit_eval.features.equipment import Equipment
 from lavit_eval.features.extraction import Extraction
+from lavit_eval.features.items import FEATURES
 from lavit_eval.features.media import Item
 from lavit_eval.metrics.feature_metric import (
     FeatureRows,

@@ -179,6 +179,7 @@ def engine_of(options: argparse.Namespace) -> EngineOptions:
         timeout=options.timeout,
         shard=shard,
         ray_address=options.ray_address,
+        extract_ahead=options.extract_ahead,
     )
 
 
@@ -188,6 +189,10 @@ def _check_shard(options: argparse.Namespace) -> None:
     if options.retry_failed:
         raise UsageError(
             "--retry-failed asks what failed in the whole run; finish the shards, then give it without --shard."
+        )
+    if options.extract_ahead == "on":
+        raise UsageError(
+            "A shard does not score, and features are extracted by the device that scores; leave out --extract-ahead."
         )
     if options.judge_model is not None:
         raise UsageError("A shard does not score; finish the shards, then `lavit-eval judge RUN --judge-model MODEL`.")

@@ -135,8 +135,8 @@ def measure(side: str, name: str, root: Path, paths: list[Path]) -> None:
 def main() -> None:
     """Write both sets and print every side of each."""
     if len(sys.argv) > 1:
-        side, name, root, *paths = sys.argv[1:]
-        measure(side, name, Path(root), [Path(path) for path in paths])
+        side, name, root, *given = sys.argv[1:]
+        measure(side, name, Path(root), [Path(path) for path in given])
         return
     for name, write in SETS.items():
         with tempfile.TemporaryDirectory() as folder:

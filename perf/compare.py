@@ -62,7 +62,7 @@ def write_run(folder: Path, metric: str, clusters: int, seed: int) -> None:
         lines.append(json.dumps(entry, separators=(",", ":")) + "\n")
     (task / "journal.jsonl").write_text("".join(lines))
     model = {"name": "made", "label": f"made {seed}", "digest": "m" * 64}
-    score = {
+    score: dict[str, Any] = {
         "value": value, "interval": None, "n": SAMPLES, "coverage": 1.0, "higher_is_better": True, "skipped": None,
         "unit": "percent" if metric == "exact_match" else "x100", "details": {}, "recipe": {}, "protocol": None,
         "categories": {}, "repeats": [],

@@ -31,6 +31,7 @@ from lavit_eval.metrics.backbones.i3d import I3d  # noqa: E402
 from lavit_eval.metrics.feature_metric import Need  # noqa: E402
 from lavit_eval.metrics.feature_protocol import load_protocol  # noqa: E402
 from lavit_eval.progress import Silence  # noqa: E402
+from lavit_eval.video.ahead import run_ahead  # noqa: E402
 
 
 def make_films(folder: Path, count: int) -> list[Item]:
@@ -55,7 +56,7 @@ def extract(items: list[Item], weights: Path, folder: Path, ahead: bool) -> tupl
     work = extraction.Extraction(Need("made", protocol, protocol.generated), equipment, folder)
     assert work.network
     began = time.perf_counter()
-    with mock.patch.object(extraction, "run_ahead", extraction.run_ahead if ahead else one_by_one):
+    with mock.patch.object(extraction, "run_ahead", run_ahead if ahead else one_by_one):
         found = work.run(items, "films", Silence())
     return time.perf_counter() - began, {digest: one.features.tobytes() for digest, one in found.found.items()}
 

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -188,10 +189,10 @@ def measure_decoding(model: Any, tokens: TokenSpace, scale: Scale) -> None:
         prompts = torch.randint(3, tokens.text, (rows, 24), generator=generator).tolist()
         device, repeats = scale.device, scale.repeats
         ours, written = median_seconds(
-            lambda prompts=prompts: write_tokens(model, prompts, marks, settings, GUIDANCE), device, repeats
+            partial(write_tokens, model, prompts, marks, settings, GUIDANCE), device, repeats
         )
         theirs, expected = median_seconds(
-            lambda prompts=prompts: by_transformers(model, prompts, marks, scale.new_tokens), device, repeats
+            partial(by_transformers, model, prompts, marks, scale.new_tokens), device, repeats
         )
         equal = sum(isinstance(row, Written) and row.new == ids for row, ids in zip(written, expected, strict=True))
         print(

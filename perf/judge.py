@@ -22,8 +22,14 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lavit_eval.preparation import PreparedTask
+    from lavit_eval.runs import Run
 
 PROJECT = Path(__file__).resolve().parents[1]
 GOAL = 0.9
@@ -64,7 +70,7 @@ def serve(latency: float, told: Connection) -> None:
     asyncio.run(run())
 
 
-def made_run(folder: Path, questions: int) -> tuple[object, object]:
+def made_run(folder: Path, questions: int) -> tuple[Run, Sequence[PreparedTask]]:
     """Write a finished run of made answers, each to a question of its own; return it with its task."""
     from lavit_eval.evaluate import evaluate
     from lavit_eval.models.protocol import ModelOptions

@@ -13,10 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
-from overhead import write_questions
+from overhead import made_work
 
 from lavit_eval.engines.driving import TaskWork, answer
-from lavit_eval.engines.greeting import Greeting
 from lavit_eval.engines.here import Here
 from lavit_eval.engines.local import LocalPool
 from lavit_eval.engines.pool import Pool
@@ -24,8 +23,7 @@ from lavit_eval.interruption import Interruption
 from lavit_eval.journal import Entry, JournalWriter, Standing
 from lavit_eval.models.baselines import Constant
 from lavit_eval.models.protocol import ModelOptions
-from lavit_eval.plan import TaskPlan, plan_task
-from lavit_eval.registry import find
+from lavit_eval.plan import TaskPlan
 
 SAMPLES = 100_000
 BATCH = 50
@@ -61,19 +59,9 @@ def main() -> None:
     """Answer by each side and print what the driver's memory did."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        task = write_questions(root, SAMPLES)
-        samples = find("benchmark", task.benchmark)().read(root, task.split).samples
-        plan = plan_task(task, samples, seed=42, repeats=1, batch_size=BATCH, visual_noise="per-medium")
-        model, options = Constant(ModelOptions()), ModelOptions()
-        greeting = Greeting(
-            "lavit_eval.models.baselines:Constant",
-            Constant,
-            options,
-            Constant.identify(options),
-            1,
-            {task.task: samples},
-        )
-        _say("in this process", _answered(Here(model, {task.task: samples}), plan, root / "here"))
+        plan, greeting = made_work(root, SAMPLES, BATCH)
+        model = Constant(ModelOptions())
+        _say("in this process", _answered(Here(model, greeting.samples), plan, root / "here"))
         _say("two spawned workers", _answered(LocalPool(greeting, ["cpu"] * 2, root), plan, root / "two"))
         meter, kept = Meter(), []
         for batch in plan.batches():

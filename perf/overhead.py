@@ -16,15 +16,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lavit_eval.engines.driving import TaskWork, answer
+from lavit_eval.engines.greeting import Greeting
 from lavit_eval.engines.here import Here
 from lavit_eval.evaluate import evaluate
 from lavit_eval.interruption import Interruption
 from lavit_eval.journal import Entry, JournalWriter
 from lavit_eval.models.baselines import Constant
 from lavit_eval.models.protocol import ModelOptions
-from lavit_eval.plan import plan_task
+from lavit_eval.plan import BatchSizes, TaskPlan, plan_task
 from lavit_eval.prospect import RunOptions
 from lavit_eval.registry import Catalogue, find
+from lavit_eval.sample import Sample
 from lavit_eval.task import Task
 
 SAMPLES = 10_000
@@ -62,6 +64,22 @@ def write_questions(root: Path, samples: int = SAMPLES) -> Task:
     return Catalogue([tasks]).task("made_qa")
 
 
+def plan_questions(task: Task, samples: Sequence[Sample], batch: int) -> TaskPlan:
+    """Return the plan of a task in batches of one size."""
+    sizes = BatchSizes.even(batch)
+    return plan_task(task, samples, seed=42, repeats=1, sizes=sizes, visual_noise="per-medium")
+
+
+def made_work(root: Path, samples: int, batch: int) -> tuple[TaskPlan, Greeting]:
+    """Return the plan of made questions in batches of this size, and what workers are told that answer it."""
+    task = write_questions(root, samples)
+    read = find("benchmark", task.benchmark)().read(root, task.split).samples
+    plan = plan_questions(task, read, batch)
+    options = ModelOptions()
+    target = "lavit_eval.models.baselines:Constant"
+    return plan, Greeting(target, Constant, options, Constant.identify(options), 1, {task.task: read})
+
+
 def main() -> None:
     """Time both sides in turn, five times, and print the least of each."""
     with tempfile.TemporaryDirectory() as name:
@@ -71,17 +89,13 @@ def main() -> None:
         model = Constant(ModelOptions())
         bare, harness = [], []
         for repeat in range(REPEATS):
-            batches = plan_task(
-                task, samples, seed=42, repeats=1, batch_size=Constant.default_batch_size, visual_noise="per-medium"
-            ).batches()
+            batches = plan_questions(task, samples, Constant.default_batch_size).batches()
             began = time.process_time()
             kept = [response for batch in batches for response in model.respond(batch.requests)]
             bare.append(time.process_time() - began)
             assert len(kept) == SAMPLES
             began = time.process_time()
-            plan = plan_task(
-                task, samples, seed=42, repeats=1, batch_size=Constant.default_batch_size, visual_noise="per-medium"
-            )
+            plan = plan_questions(task, samples, Constant.default_batch_size)
             with JournalWriter(root / f"journal-{repeat}.jsonl") as writer:
                 work = TaskWork(task.task, samples, plan.batches(), writer)
                 answer([work], Here(model, {task.task: samples}), Nobody(), Interruption().shielded)

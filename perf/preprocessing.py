@@ -211,7 +211,7 @@ def compare(name: str, path: Path, rounds: int) -> bool:
             results.append(in_own_process(side, path))
 
     def middle(side: str, what: str) -> float:
-        return statistics.median(run[what] for run in runs[side])
+        return float(statistics.median(run[what] for run in runs[side]))
 
     cpu, wall, memory = ((middle("reference", what), middle("ours", what)) for what in ("cpu", "wall", "memory"))
     motions, keyframes = (

@@ -14,13 +14,12 @@ import re
 import signal
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from overhead import write_questions
+from overhead import SAMPLES, made_work
 
 from lavit_eval.engines.driving import TaskWork, answer
-from lavit_eval.engines.greeting import Greeting
 from lavit_eval.engines.here import Here
 from lavit_eval.engines.local import LocalPool
 from lavit_eval.engines.options import EngineOptions
@@ -30,8 +29,7 @@ from lavit_eval.interruption import Interruption
 from lavit_eval.journal import Entry, JournalWriter, read_journal
 from lavit_eval.models.baselines import Constant
 from lavit_eval.models.protocol import ModelOptions
-from lavit_eval.plan import TaskPlan, plan_task
-from lavit_eval.registry import find
+from lavit_eval.plan import TaskPlan
 
 BATCH = 50
 REPEATS = 3
@@ -70,18 +68,8 @@ def main() -> None:
     """Time the bare loop and every engine, and print the least of each."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        task = write_questions(root)
-        samples = find("benchmark", task.benchmark)().read(root, task.split).samples
-        plan = plan_task(task, samples, seed=42, repeats=1, batch_size=BATCH, visual_noise="per-medium")
-        model, options = Constant(ModelOptions()), ModelOptions()
-        greeting = Greeting(
-            "lavit_eval.models.baselines:Constant",
-            Constant,
-            options,
-            Constant.identify(options),
-            1,
-            {task.task: samples},
-        )
+        plan, greeting = made_work(root, SAMPLES, BATCH)
+        model, samples = Constant(ModelOptions()), plan.samples
         bare = min(_bare(model, plan) for _ in range(REPEATS))
         print(f"answering alone: {bare / len(samples) * 1e3:.4f} ms a sample")
         began = time.perf_counter()
@@ -91,8 +79,8 @@ def main() -> None:
         def ray(workers: int) -> Pool:
             return RayPool(greeting, EngineOptions(engine="ray", workers=workers), "cpu", root)
 
-        pools = {
-            "in this process": lambda: Here(model, {task.task: samples}),
+        pools: dict[str, Callable[[], Pool]] = {
+            "in this process": lambda: Here(model, greeting.samples),
             "1 spawned worker": lambda: LocalPool(greeting, ["cpu"], root),
             "2 spawned workers": lambda: LocalPool(greeting, ["cpu"] * 2, root),
             "Ray, 1 worker": lambda: ray(1),

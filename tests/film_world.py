@@ -15,6 +15,7 @@ from lavit_eval.features.equipment import Equipment
 from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.prospect import RunOptions
 from lavit_eval.registry import Catalogue
+from lavit_eval.runs import Run
 from lavit_eval.task import Task
 from lavit_eval.video.lossless import write_lossless
 
@@ -102,3 +103,17 @@ def score_films(tmp_path: Path, task: Task, media: Path, **fields: Any) -> tuple
     """Run the model `external` and return the outcome with the task's scores by metric."""
     outcome = evaluate(film_options(tmp_path, task, media, **fields))
     return outcome, json.loads(outcome.run.scores_path.read_text())["tasks"]["made_film"]["metrics"]
+
+
+def kept(run: Run, part: str = "central") -> dict[str, np.ndarray]:
+    """Return sample id -> the kept I3D features of its generated video."""
+    found = {}
+    digests = {key[0]: entry.response.medium_digest for key, entry in run.entries("made_film").items()}
+    for folder in (run.task_folder("made_film") / "features").iterdir():
+        facts = json.loads((folder / "extraction.json").read_text())
+        if facts["network"] == "i3d" and facts["part"] == part:
+            for one, digest in digests.items():
+                path = folder / str(digest)[:2] / f"{digest}.npz"
+                if path.exists():
+                    found[one] = np.load(path)["features"]
+    return found

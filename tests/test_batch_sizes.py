@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -12,12 +14,16 @@ import pytest
 from lavit_eval.batch_sizes import buckets, settled
 from lavit_eval.compare_sides import side_of_run
 from lavit_eval.engines.options import EngineOptions
+from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.evaluate import evaluate
-from lavit_eval.models.protocol import Demand, ModelOptions
+from lavit_eval.models.protocol import Demand, Fit, ModelOptions
 from lavit_eval.plan import BatchSizes, TaskPlan
 from lavit_eval.prospect import RunOptions, foresee
 from lavit_eval.sample import Request, Seeds, Settings
+from tests.engines.moody import SIZED, moody_options
 from tests.tiny_world import Echo, msvd_task, options_for, write_msvd
+
+RAY = EngineOptions("ray")
 
 
 class Fitted(Echo):
@@ -35,10 +41,10 @@ class Fitted(Echo):
         return super().load(options)
 
     @classmethod
-    def fit_batches(cls, options: ModelOptions, demands: Sequence[Demand]) -> tuple[list[int], Any]:
+    def fit_batches(cls, options: ModelOptions, demands: Sequence[Demand]) -> tuple[list[Fit], Any]:
         """Find the sizes that were told."""
         cls.demands = list(demands)
-        return cls.sizes[: len(demands)], cls.load(options)
+        return [Fit(size) for size in cls.sizes[: len(demands)]], cls.load(options)
 
     def respond(self, requests: Sequence[Request]) -> Any:
         """Note the size."""
@@ -97,7 +103,8 @@ def test_one_that_began_at_the_same_time_decides(options: RunOptions, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "changes", [{"batch_size": 8}, {"model_options": ModelOptions()}, {"engine": EngineOptions("ray")}]
+    "changes",
+    [{"batch_size": 8}, {"model_options": ModelOptions()}, {"model_options": ModelOptions(), "engine": RAY}],
 )
 def test_nothing_is_tried_where_the_size_is_known(options: RunOptions, changes: dict[str, Any]) -> None:
     prospect = foresee(replace(options, **changes))
@@ -105,10 +112,124 @@ def test_nothing_is_tried_where_the_size_is_known(options: RunOptions, changes: 
     assert prospect.identity["batch_size"] == changes.get("batch_size", Echo.default_batch_size)
 
 
-def test_workers_load_their_own(options: RunOptions) -> None:
-    prospect = settled(foresee(replace(options, engine=EngineOptions(workers=2))))
-    assert prospect.loaded is None
-    assert prospect.plans["made_qa"].sizes.largest == 10
+def test_one_worker_finds_the_sizes_and_the_run_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "log"
+    two = EngineOptions(workers=2)
+    options = moody_options(monkeypatch, tmp_path, two, target=SIZED, device="cuda", log=str(log))
+    outcome = evaluate(options)
+    (found, *asked) = (line.split() for line in log.read_text().splitlines())
+    assert (found[0], found[2:]) == ("fit", ["1", "cuda"])
+    assert found[1] not in {str(os.getpid()), *(process for _, process in asked)}
+    planned = outcome.run.manifest["plan"]["made_qa"]
+    assert (planned["batch_size"], planned["stage_batches"]) == (10, {"part": 4})
+    assert outcome.run.manifest["identity"]["batch_size"] == "auto"
+    assert sorted(path.name for path in (tmp_path / "out" / "runs").iterdir()) == [".choosing.lock", "r"]
+    assert evaluate(options).state == "finished before"
+    assert log.read_text().count("fit") == 1
+
+
+def test_a_worker_that_cannot_fit_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = {"log": str(tmp_path / "log"), "unfit": "yes"}
+    two = EngineOptions(workers=2)
+    with pytest.raises(UsageError, match="The card is none"):
+        evaluate(moody_options(monkeypatch, tmp_path, two, target=SIZED, device="cuda", **arguments))
+    assert not list((tmp_path / "out" / "runs").iterdir())
+
+
+class FakeRay:
+    """Runs actors in this process: what a cluster does is not what is tested with it."""
+
+    exceptions = SimpleNamespace(RayError=OSError)
+
+    def __init__(self, gpus: int) -> None:
+        self.gpus, self.actors, self.ended = gpus, 0, 0
+        self.asked_for: list[dict[str, Any]] = []
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"GPU": self.gpus} if self.gpus else {}
+
+    def remote(self, **resources: Any) -> Any:
+        self.asked_for.append(resources)
+
+        def make(kind: Any) -> Any:
+            self.actors += 1
+            handle = kind().handle
+            call = SimpleNamespace(remote=lambda line: _Reply(handle(line)))
+            return SimpleNamespace(remote=lambda: SimpleNamespace(handle=call))
+
+        return make
+
+    def wait(self, calls: Sequence[Any], num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
+        return list(calls[:num_returns]), list(calls[num_returns:])
+
+    def get(self, call: Any) -> str:
+        return str(call.line)
+
+    def kill(self, handle: Any, no_restart: bool) -> None:
+        self.ended += 1
+
+
+@dataclass(eq=False)
+class _Reply:
+    line: str
+
+
+@pytest.mark.parametrize("workers", [None, 3])
+def test_an_actor_of_the_cluster_finds_the_sizes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int | None
+) -> None:
+    fake, log = FakeRay(gpus=2), tmp_path / "log"
+    monkeypatch.setattr("lavit_eval.engines.ray_cluster.import_ray", lambda: fake)
+    monkeypatch.setattr("lavit_eval.prospect.cluster_problems", lambda engine: [])
+    engine = replace(RAY, workers=workers, devices=("cuda:0",))
+    options = moody_options(monkeypatch, tmp_path, engine, target=SIZED, device="cuda:0", log=str(log))
+    found = settled(foresee(options))
+    assert found.plans["made_qa"].sizes == BatchSizes(((None, 10),), (("part", 4),))
+    assert fake.asked_for == [{**fake.asked_for[0], "num_gpus": 1}], "one actor, with a card of its own"
+    assert (fake.actors, fake.ended, log.read_text().count("fit")) == (1, 1, 1)
+    outcome = evaluate(options)
+    assert outcome.run.manifest["plan"]["made_qa"]["batch_size"] == 10
+    assert fake.actors == 1 + 1 + (workers or 2), "who answers is started after the plan is made"
+
+
+def test_a_cluster_without_gpus_is_said_before_anything_is_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lavit_eval.engines.ray_cluster.import_ray", lambda: FakeRay(gpus=0))
+    monkeypatch.setattr("lavit_eval.prospect.cluster_problems", lambda engine: [])
+    engine = replace(RAY, devices=("cuda:0",))
+    options = moody_options(monkeypatch, tmp_path, engine, target=SIZED, device="cuda:0", log=str(tmp_path / "log"))
+    with pytest.raises(UsageError, match="The Ray cluster has no GPU"):
+        evaluate(options)
+    assert not list((tmp_path / "out" / "runs").iterdir())
+
+
+def test_a_cluster_that_is_not_there_is_said_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    engine = replace(RAY, ray_address="127.0.0.1:1")
+    log = tmp_path / "log"
+    with pytest.raises(PreflightError, match=r"No Ray cluster answers at 127\.0\.0\.1:1; start one"):
+        evaluate(moody_options(monkeypatch, tmp_path, engine, target=SIZED, device="cuda", log=str(log)))
+    assert not log.exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_stages_change_the_plan_and_come_back_from_it() -> None:
+    sizes = BatchSizes(((None, 8),), (("llm_batch", 48), ("video_batch", 3)))
+    assert BatchSizes.of_manifest(sizes.in_manifest()) == sizes
+    plans = [TaskPlan(None, (), (ask("0", 5),), each) for each in (sizes, BatchSizes.even(8))]  # type: ignore[arg-type]
+    assert plans[0].digest() != plans[1].digest()
+    assert BatchSizes.of_manifest({"batch_size": 8}) == BatchSizes.even(8)
+
+
+def test_what_is_made_has_one_bucket() -> None:
+    requests = tuple(replace(ask(str(length), length), kind="generate_image") for length in (5, 700))
+    plan = TaskPlan(None, (), requests, BatchSizes.even(8))  # type: ignore[arg-type]
+    ((limit, demand),) = buckets(plan)
+    assert (limit, demand.characters) == (None, 700)
 
 
 def ask(name: str, length: int) -> Request:

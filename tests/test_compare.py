@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -258,13 +259,15 @@ def test_a_value_that_one_run_lacks_is_incomplete_and_one_that_both_lack_is_not_
 ) -> None:
     made_run(tmp_path, "base")
     made_run(tmp_path, "new")
-    for run, expected in (("new", 3), ("base", 0)):
+    for run, why in (("new", "value: 100 -> none (no Java)"), ("base", "no task could be tested")):
         path = tmp_path / "out" / "runs" / run / "scores.json"
         document = json.loads(path.read_text())
         document["tasks"]["made_qa"]["metrics"]["exact_match"].update(value=None, skipped="no Java")
         path.write_text(json.dumps(document))
-        assert code(tmp_path, "--gate") == expected
-        assert "not tested (no value of exact_match (no Java))" in capsys.readouterr().out
+        assert code(tmp_path, "--gate") == 3
+        said = capsys.readouterr().out
+        assert "not tested (no value of exact_match (no Java))" in said
+        assert re.search(rf"INCOMPLETE: .*{re.escape(why)}", said), said
 
 
 class Harmonic:

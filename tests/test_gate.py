@@ -29,7 +29,7 @@ def test_a_threshold_lets_small_drops_pass(tmp_path: Path, capsys: pytest.Captur
     limits.write_text("default: {relative: 0.26}\n")
     assert code(tmp_path, "--gate", "--thresholds", str(limits)) == 0
     limits.write_text("default: {significance: 0.0001}\n")
-    assert code(tmp_path, "--gate", "--thresholds", str(limits)) == 0
+    assert code(tmp_path, "--gate", "--thresholds", str(limits)) == 3, "a gate that could never fail does not pass"
 
 
 @pytest.mark.parametrize(
@@ -133,18 +133,45 @@ def test_four_clusters_cannot_tell_and_that_is_said_everywhere(
 ) -> None:
     four_videos(tmp_path)
     files = [str(tmp_path / name) for name in ("j.xml", "s.md", "c.json")]
-    assert code(tmp_path, "--gate", "--junit", files[0], "--summary", files[1], "--json", files[2]) == 0
+    assert code(tmp_path, "--gate", "--junit", files[0], "--summary", files[1], "--json", files[2]) == 3
     said = capsys.readouterr().out
-    assert "Gate: passed; 0 of 1 tasks tested; cannot tell: made_qa" in said
+    assert "Gate: failed, exit code 3; 0 of 1 tasks tested; cannot tell: made_qa" in said
+    assert "INCOMPLETE: no task could be tested, so a drop of any size would pass" in said
     why = "cannot tell: had all 4 clusters fallen, p would be 0.062, and 0.05 is asked for"
     assert f"made_qa: {why}; a drop can be told from 5 clusters on" in said
     assert "no regression" not in said
     skipped = ElementTree.parse(files[0]).find("testcase/skipped")
     assert skipped is not None
     assert str(skipped.get("message")).startswith(why)
-    assert "0 of 1 tasks tested; cannot tell: made_qa." in Path(files[1]).read_text()
-    stored = json.loads(Path(files[2]).read_text())["tasks"][0]
+    summary = Path(files[1]).read_text()
+    assert "0 of 1 tasks tested; cannot tell: made_qa." in summary
+    assert "**incomplete**: no task could be tested" in summary
+    assert "No regression" not in summary
+    document = json.loads(Path(files[2]).read_text())
+    assert (document["exit_code"], [one["task"] for one in document["failures"]]) == (3, [None])
+    stored = document["tasks"][0]
     assert (stored["cannot_tell"] is not None, stored["adjusted"], stored["test"]["drop"]) == (True, None, 100.0)
+
+
+def test_nothing_tested_is_said_without_a_gate_and_only_where_nothing_else_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    four_videos(tmp_path)
+    assert code(tmp_path) == 0
+    assert "INCOMPLETE: no task could be tested" in capsys.readouterr().out
+    made_run(tmp_path, "other", prompt="Tell me, {question}", limit=4 * QUESTIONS)
+    assert code(tmp_path, "--gate", new="other") == 4
+    assert "no task could be tested" not in capsys.readouterr().out
+
+
+def test_one_task_that_tells_is_enough_for_a_gate(tmp_path: Path) -> None:
+    made_run(tmp_path, "base")
+    made_run(tmp_path, "new")
+    found = compared(tmp_path)
+    blind = replace(found.tasks[0], task="few", adjusted=None, cannot_tell="made")
+    without = replace(blind, task="none", cannot_tell=None, untested="no value of exact_match (no Java)")
+    assert failures(replace(found, tasks=(found.tasks[0], blind, without))) == []
+    assert [one.kind for one in failures(replace(found, tasks=(blind, without)))] == ["incomplete"]
 
 
 def test_a_laxer_significance_lets_four_clusters_tell(tmp_path: Path) -> None:

@@ -217,6 +217,26 @@ def test_runs_of_one_label_are_told_apart_and_each_says_how_far_it_moves() -> No
     assert alone.model == "m"
 
 
+def test_every_task_of_a_run_that_is_published_as_the_number_has_its_own_line() -> None:
+    aimed = [one for one in claims("msrvtt_t2v", SUITES) if one.metric == "fvd" and one.target == "main"]
+    own = document({"fvd": {"value": 250.0, "interval": [240.0, 260.0]}})
+    longer = document({"fvd": {"value": 188.0, "interval": [180.0, 195.0]}})["tasks"]["msrvtt_t2v"]
+    without = document({"kvd": {}})["tasks"]["msrvtt_t2v"]
+    tasks = {"msrvtt_t2v_short": without, "msrvtt_t2v_long": longer, **own["tasks"]}
+    found = reproduce(aimed, [{**own, "run": "first", "tasks": tasks}])
+    assert [(one.model, one.task, one.value, one.verdict) for one in found] == [
+        ("m, task msrvtt_t2v_long", "msrvtt_t2v_long", 188.0, "reproduced"),
+        ("m", "msrvtt_t2v", 250.0, "differs"),
+    ]
+    text = render_markdown(found)
+    assert "m, task msrvtt_t2v_long | 188.36 | 188.00 |" in text
+    assert "m, task msrvtt_t2v_long" in " ".join(render_terminal(found, 160).split())
+    twice = reproduce(aimed, [{**own, "run": run, "tasks": tasks} for run in ("first", "second")])
+    assert [one.model for one in twice] == [
+        f"m{task}, run {run}" for run in ("first", "second") for task in (", task msrvtt_t2v_long", "")
+    ]
+
+
 def test_a_title_keeps_its_capitals() -> None:
     text = render_markdown(reproduce(claims(None, SUITES), []))
     assert "with SVD initialisation" in text

@@ -47,12 +47,15 @@ FLOORS = [
     {"judging"},
     {"batch_sizes"},
     {"scoring", "claiming", "answering"},
+    {"workers"},
     {"judged_scoring"},
     {"category_scores"},
-    {"feature_scoring", "submissions"},
+    {"feature_scoring", "submissions", "features_ahead"},
+    {"features_process"},
     {"probing"},
     {"prospect"},
     {"preparation"},
+    {"disk_space"},
     {"recipes", "judgements"},
     {"costs"},
     {"engines", "statistics", "provenance"},
@@ -115,6 +118,14 @@ def test_files_and_functions_stay_readable(path: Path) -> None:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
             assert node.end_lineno - node.lineno < 50, f"{path.name}: {node.name} is too long"
+
+
+BESIDE = sorted(path for folder in ("tests", "perf", "training") for path in (PACKAGE.parent / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", BESIDE, ids=lambda path: str(path.relative_to(PACKAGE.parent)))
+def test_files_beside_the_package_stay_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
 
 
 def test_no_room_without_a_name() -> None:

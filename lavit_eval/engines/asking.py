@@ -34,6 +34,16 @@ def without_medium(request: Request, name: str) -> Response:
     return Response(request.sample_id, request.repeat, "failed", error=f"{name} is missing or empty.")
 
 
+def media_alone(requests: Sequence[Request]) -> list[Request]:
+    """Return what says which media requests will show: no texts, and questions on the same media once."""
+    found: dict[object, Request] = {}
+    for request in requests:
+        if request.media:
+            mark = request.kind, request.media, request.seeds.write if request.kind in MAKING else None
+            found.setdefault(mark, dataclasses.replace(request, text="", options=()))
+    return list(found.values())
+
+
 def ask(model: Model, requests: Sequence[Request]) -> list[Response]:
     """Return a model's responses in the order of the requests (raises RuntimeError when it left some out)."""
     answered = {

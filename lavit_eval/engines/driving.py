@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lavit_eval.engines.asking import first_missing, with_output, without_medium
+from lavit_eval.engines.asking import first_missing, media_alone, with_output, without_medium
 from lavit_eval.engines.pool import Answered, Event, Left, Lost, Pool, Ready, Short
 from lavit_eval.engines.scheduler import Failed, Finished, Lease, Scheduler
 from lavit_eval.journal import Entry, JournalWriter
@@ -20,6 +20,10 @@ from lavit_eval.sample import JSON, Request, Response, Sample
 Shield = Callable[[], AbstractContextManager[None]]
 Key = tuple[str, int, int]
 """Task, attempt and number of a batch."""
+AHEAD = 16
+"""Leases beyond those that it holds of which a worker is told, if its model prepares for them."""
+AHEAD_REQUESTS = 256
+"""No more than these leases, once they have so many requests together."""
 LONGEST_SLEEP = 1.0
 SHOWN_EVERY = 0.5
 
@@ -104,6 +108,7 @@ class _Driver:
         }
         self._open: dict[Key, _Open] = {}
         self._leases: dict[int, Lease[Key]] = {}
+        self._foreseeing: set[str] = set()
         self._shown = clock() - SHOWN_EVERY
         sizes = {key: self._asked(*found) for key, found in self._batches.items()}
         self._unasked = [key for key, size in sizes.items() if not size]
@@ -143,7 +148,16 @@ class _Driver:
                 self._leases[lease.number] = lease
                 found = self._opened(lease.key)
                 asked = found.asked if len(lease.places) == len(found.asked) else [found.asked[p] for p in lease.places]
-                self._pool.send(worker, lease.number, found.work.task, asked)
+                likely = self._likely(worker) if worker in self._foreseeing else []
+                self._pool.send(worker, lease.number, found.work.task, asked, likely)
+
+    def _likely(self, worker: str) -> list[Request]:
+        """Return what a worker may want to prepare for, and was not told of yet."""
+        found: list[Request] = []
+        for key, places in self._scheduler.foretell(worker, AHEAD, AHEAD_REQUESTS):
+            asked = self._opened(key).asked
+            found += [asked[place] for place in places]
+        return media_alone(found)
 
     def _opened(self, key: Key) -> _Open:
         if key not in self._open:
@@ -158,6 +172,8 @@ class _Driver:
         match event:
             case Ready(worker, about):
                 self._scheduler.join(worker)
+                if event.foresees:
+                    self._foreseeing.add(worker)
                 if about:
                     said = ", ".join(f"{name} {value}" for name, value in about.items() if value is not None)
                     self._listener.note(f"worker {worker} is ready ({said})")

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lavit_eval.engines.checks import Probe, versions_here, witnesses
-from lavit_eval.engines.messages import Message, pack_options, pack_samples
+from lavit_eval.engines.messages import Message, pack_demands, pack_options, pack_samples
 from lavit_eval.engines.session import CARRIED
 from lavit_eval.files import canonical_json
-from lavit_eval.models.protocol import FactoryMethods, ModelOptions
+from lavit_eval.models.protocol import Demand, FactoryMethods, ModelOptions
 from lavit_eval.sample import JSON, Sample
 
 
@@ -29,6 +29,8 @@ class Greeting:
     threads: int
     samples: Mapping[str, Sequence[Sample]]
     """Task -> all its samples."""
+    demands: tuple[Demand, ...] = ()
+    """Of which the worker finds out how many fit on its device, in the place of loading alone."""
 
     def load(self, worker: str, device: str, probe: Probe) -> Message:
         """Return the first message to a worker."""
@@ -45,6 +47,7 @@ class Greeting:
             "probe": probe.message,
             "witnesses": witnesses(self.samples) if reads else [],
             "cwd": os.getcwd(),
+            "demands": pack_demands(self.demands),
             "environment": {name: os.environ[name] for name in CARRIED if name in os.environ},
         }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from lavit_eval.engines.asking import ask, free_memory, one_line, out_of_memory
@@ -13,8 +12,6 @@ from lavit_eval.models.protocol import Model
 from lavit_eval.sample import Request, Sample
 
 HERE = "here"
-AHEAD = 16
-"""Leases of which a model is told before they are asked, if it wants to prepare for them: `foresee(requests)`."""
 
 
 class Here:
@@ -30,11 +27,9 @@ class Here:
 
     def __init__(self, model: Model, samples: Mapping[str, Sequence[Sample]], device: str = "cpu") -> None:
         self._model, self._samples = model, samples
-        self._foresee: Callable[[Sequence[Request]], None] | None = getattr(model, "foresee", None)
-        if self._foresee is not None:
-            self.window = AHEAD
+        self._foresee = foreseeing(model)
         self._task: str | None = None
-        self._given: deque[tuple[int, str, Sequence[Request]]] = deque()
+        self._given: tuple[int, str, Sequence[Request]] | None = None
         self._ready = False
         self._gauge = Gauge(device)
 
@@ -42,18 +37,22 @@ class Here:
         """Take part once more."""
         self._ready = False
 
-    def send(self, worker: str, number: int, task: str, requests: Sequence[Request]) -> None:
-        """Keep a lease until `events` is asked."""
-        self._given.append((number, task, requests))
+    def send(
+        self, worker: str, number: int, task: str, requests: Sequence[Request], likely: Sequence[Request] = ()
+    ) -> None:
+        """Keep a lease until `events` is asked, and tell the model of what will probably follow."""
+        self._given = number, task, requests
         if self._foresee is not None:
-            self._foresee(requests)
+            self._foresee([*requests, *likely])
 
     def events(self, patience: float) -> list[Event]:
         """Do the lease that was given."""
         if not self._ready:
             self._ready = True
-            return [Ready(HERE, {})]
-        number, task, requests = self._given.popleft()
+            return [Ready(HERE, {}, foresees=self._foresee is not None)]
+        if self._given is None:
+            raise RuntimeError("the model is asked for what nobody gave it")
+        number, task, requests = self._given
         if task != self._task:
             self._model.prepare(task, self._samples[task])
             self._task = task
@@ -74,6 +73,11 @@ class Here:
 
     def close(self) -> None:
         """Need nothing."""
+
+
+def foreseeing(model: Model | None) -> Callable[[Sequence[Request]], None] | None:
+    """Return what a model wants to be told requests by that will probably be asked soon; None if it does not care."""
+    return getattr(model, "foresee", None)
 
 
 def timings(model: Model) -> dict[str, float]:

@@ -13,10 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import IO
 
 from lavit_eval.engines.checks import Probe
 from lavit_eval.engines.greeting import Greeting
-from lavit_eval.engines.messages import Message, from_line, pack_requests, to_line
+from lavit_eval.engines.messages import Message, from_line, lease, to_line
 from lavit_eval.engines.pool import Event, Lost
 from lavit_eval.engines.replies import event_of, ready_of
 from lavit_eval.engines.scheduler import WINDOW
@@ -71,24 +72,19 @@ class LocalPool:
         name = f"{slot + 1}" if self._lives[slot] == 1 else f"{slot + 1}.{self._lives[slot]}"
         log = self._folder / "workers" / f"{os.getpid()}-{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        paths = [path or os.getcwd() for path in sys.path]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(paths),
-            "OMP_NUM_THREADS": str(self._greeting.threads),
-        }
         with open(log, "ab") as stream:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "lavit_eval.engines.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stream,
-                env=environment,
+                env=environment_of(self._greeting.threads),
             )
         worker = _Process(name, slot, process, log)
         self._processes[name] = worker
         threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
-        threading.Thread(target=_write, args=(worker,), daemon=True).start()
+        assert process.stdin is not None
+        threading.Thread(target=write_lines, args=(process.stdin, worker.outbox), daemon=True).start()
         self._tell(worker, self._greeting.load(name, self._devices[slot], self._probe))
 
     def _listen(self, worker: _Process) -> None:
@@ -108,7 +104,9 @@ class LocalPool:
     def _tell(self, worker: _Process, message: Message) -> None:
         worker.outbox.put(to_line(message).encode())
 
-    def send(self, worker: str, number: int, task: str, requests: Sequence[Request]) -> None:
+    def send(
+        self, worker: str, number: int, task: str, requests: Sequence[Request], likely: Sequence[Request] = ()
+    ) -> None:
         """Write a lease to a worker's input."""
         process = self._processes.get(worker)
         if process is None:
@@ -118,7 +116,7 @@ class LocalPool:
             about = self._greeting.of_task(task)
             if about is not None:
                 self._tell(process, about)
-        self._tell(process, {"do": "respond", "number": number, "task": task, "requests": pack_requests(requests)})
+        self._tell(process, lease(number, task, requests, likely))
 
     def events(self, patience: float) -> list[Event]:
         """Return what the workers said."""
@@ -186,13 +184,17 @@ class LocalPool:
                 path.unlink(missing_ok=True)
 
 
-def _write(worker: _Process) -> None:
-    """Write what a worker is told, in a thread of its own: a worker that reads nothing must not stop the driver."""
-    stream = worker.process.stdin
-    assert stream is not None
-    # A worker that died just now is heard of by its closed output.
+def environment_of(threads: int) -> dict[str, str]:
+    """Return the environment of a spawned process that finds the modules of this one and has so many threads."""
+    paths = [path or os.getcwd() for path in sys.path]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": str(threads)}
+
+
+def write_lines(stream: IO[bytes], outbox: SimpleQueue[bytes | None]) -> None:
+    """Write what a process is told, until None, in a thread of its own: one that reads nothing must stop nobody."""
+    # A process that died just now is heard of by its closed output.
     with suppress(OSError):
-        while (line := worker.outbox.get()) is not None:
+        while (line := outbox.get()) is not None:
             stream.write(line)
             stream.flush()
     with suppress(OSError):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from lavit_eval.models.protocol import ModelOptions
+from lavit_eval.models.protocol import Demand, Fit, ModelOptions
 from lavit_eval.sample import JSON, Likelihoods, Medium, Request, Response, Sample, Seeds, Segment, Settings
 
 Message = dict[str, JSON]
@@ -27,17 +27,29 @@ def from_line(line: str | bytes) -> Message:
     return message
 
 
+def lease(number: int, task: str, requests: Sequence[Request], likely: Sequence[Request]) -> Message:
+    """Return the message that gives a lease to a worker and tells it what will probably follow."""
+    return {
+        "do": "respond",
+        "number": number,
+        "task": task,
+        "requests": pack_requests(requests),
+        "likely": pack_requests(likely),
+    }
+
+
 def pack_requests(requests: Sequence[Request]) -> Message:
-    """Return requests as JSON; settings and generation, which requests share, stand there once each."""
+    """Return requests as JSON; settings, generation and stages, which requests share, stand there once each."""
     shared: dict[str, int] = {}
     texts: list[str] = []
-    known: dict[tuple[int, int], int] = {}
+    known: dict[tuple[int, ...], int] = {}
 
-    def place(settings: Settings, generation: Mapping[str, JSON]) -> int:
+    def place(request: Request) -> int:
+        settings, generation, stages = request.settings, request.generation, request.stages
         # Requests of a task share the very objects: encoding them once per batch makes a message cheap.
-        mark = id(settings), id(generation)
+        mark = id(settings), id(generation), id(stages)
         if mark not in known:
-            text = json.dumps([dataclasses.asdict(settings), dict(generation)], sort_keys=True)
+            text = json.dumps([dataclasses.asdict(settings), dict(generation), dict(stages)], sort_keys=True)
             if text not in shared:
                 shared[text] = len(texts)
                 texts.append(text)
@@ -51,7 +63,7 @@ def pack_requests(requests: Sequence[Request]) -> Message:
             request.kind,
             [_pack_medium(medium) for medium in request.media],
             request.text,
-            place(request.settings, request.generation),
+            place(request),
             [request.seeds.run, request.seeds.repeat, request.seeds.write, request.seeds.question],
             list(request.options),
             request.output,
@@ -63,7 +75,7 @@ def pack_requests(requests: Sequence[Request]) -> Message:
 
 def unpack_requests(packed: Message) -> list[Request]:
     """Return the requests of a message."""
-    shared = [(Settings(**settings), generation) for settings, generation in packed["shared"]]
+    shared = [(Settings(**settings), generation, stages) for settings, generation, stages in packed["shared"]]
     return [
         Request(
             sample_id=sample_id,
@@ -76,6 +88,7 @@ def unpack_requests(packed: Message) -> list[Request]:
             options=tuple(options),
             generation=shared[place][1],
             output=output,
+            stages=shared[place][2],
         )
         for sample_id, repeat, kind, media, text, place, seeds, options, output in packed["rows"]
     ]
@@ -151,3 +164,23 @@ def pack_options(options: ModelOptions) -> Message:
 def unpack_options(packed: Message) -> ModelOptions:
     """Return the options of a message."""
     return ModelOptions(**{**packed, "kinds": frozenset(packed["kinds"])})
+
+
+def pack_demands(demands: Sequence[Demand]) -> list[Message]:
+    """Return demands as JSON."""
+    return [{**dataclasses.asdict(demand), "generation": dict(demand.generation)} for demand in demands]
+
+
+def unpack_demands(packed: Sequence[Mapping[str, Any]]) -> list[Demand]:
+    """Return the demands of a message."""
+    return [Demand(**{**fields, "settings": Settings(**fields["settings"])}) for fields in packed]
+
+
+def pack_fits(fits: Sequence[Fit]) -> list[Message]:
+    """Return what fits as JSON."""
+    return [{"requests": fit.requests, "stages": dict(fit.stages)} for fit in fits]
+
+
+def unpack_fits(packed: Sequence[Mapping[str, Any]]) -> list[Fit]:
+    """Return what fits, of a message."""
+    return [Fit(**fields) for fields in packed]

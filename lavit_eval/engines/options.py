@@ -11,6 +11,7 @@ from typing import Literal
 from lavit_eval.errors import UsageError
 
 EngineName = Literal["local", "ray"]
+ExtractAhead = Literal["auto", "on", "off"]
 ALL_DEVICES = "cuda:all"
 
 
@@ -49,6 +50,8 @@ class EngineOptions:
     shard: Shard | None = None
     ray_address: str | None = None
     """`auto`, or host:port of a cluster's head; None starts a cluster on this machine."""
+    extract_ahead: ExtractAhead = "auto"
+    """Whether this machine extracts features of what is made while more is made; `auto` where a card does it."""
 
     @property
     def in_process(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from lavit_eval.models.protocol import Fit
 from lavit_eval.sample import JSON, Request, Response
 
 
@@ -16,6 +17,10 @@ class Ready:
     worker: str
     about: Mapping[str, JSON]
     """`host`, `pid`, `device`, `accelerator`."""
+    fits: Sequence[Fit] = ()
+    """What it found of the demands that it was given, one each."""
+    foresees: bool = False
+    """Whether its model prepares for requests that it is told of beforehand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +85,13 @@ class Pool(Protocol):
     def start(self) -> None:
         """Begin to start the workers; each is announced by `Ready`."""
 
-    def send(self, worker: str, number: int, task: str, requests: Sequence[Request]) -> None:
-        """Give a lease to a worker; to one that just died nothing is given, and `Lost` follows."""
+    def send(
+        self, worker: str, number: int, task: str, requests: Sequence[Request], likely: Sequence[Request] = ()
+    ) -> None:
+        """Give a lease to a worker; to one that just died nothing is given, and `Lost` follows.
+
+        It is also told of requests that will probably come later, if it said that it cares; nothing may depend on them.
+        """
 
     def events(self, patience: float) -> list[Event]:
         """Return what happened, after at most `patience` seconds."""

@@ -13,6 +13,11 @@ class RayActor:
         self._session = Session()
 
     def handle(self, line: str) -> str:
-        """Return the reply to a message, empty where there is none."""
-        reply = self._session.handle(from_line(line))
+        """Return the reply to a message, empty where there is none.
+
+        The model hears of a lease only when its turn has come, but then also of those that will probably follow.
+        """
+        message = from_line(line)
+        self._session.foresee(message)
+        reply = self._session.handle(message)
         return "" if reply is None else to_line(reply)

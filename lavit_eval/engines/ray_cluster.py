@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import Any
 
 from lavit_eval.engines.checks import Probe
 from lavit_eval.engines.greeting import Greeting
-from lavit_eval.engines.messages import from_line, pack_requests, to_line
+from lavit_eval.engines.messages import from_line, lease, to_line
 from lavit_eval.engines.options import EngineOptions
 from lavit_eval.engines.pool import Event, Left, Lost
 from lavit_eval.engines.ray_actor import RayActor
@@ -55,12 +56,15 @@ class RayPool:
         engine: Address and number of workers.
         device: "cpu", or "cuda": then each actor gets a GPU of its own, which it sees as cuda:0.
         folder: The run's, which all machines must share.
+        most: So many actors at most; None for as many as were asked for.
     """
 
     window = WINDOW
 
-    def __init__(self, greeting: Greeting, engine: EngineOptions, device: str, folder: Path) -> None:
-        self._greeting, self._engine, self._folder = greeting, engine, folder
+    def __init__(
+        self, greeting: Greeting, engine: EngineOptions, device: str, folder: Path, most: int | None = None
+    ) -> None:
+        self._greeting, self._engine, self._folder, self._most = greeting, engine, folder, most
         self._gpu = device.startswith("cuda")
         self._ray: Any = None
         self._shut = False
@@ -88,9 +92,10 @@ class RayPool:
 
     def _wanted(self) -> int:
         self._looked = time.monotonic()
-        if self._engine.workers is not None:
-            return self._engine.workers
-        return int(self._ray.cluster_resources().get("GPU", 0)) if self._gpu else 1
+        wanted = self._engine.workers
+        if wanted is None:
+            wanted = int(self._ray.cluster_resources().get("GPU", 0)) if self._gpu else 1
+        return wanted if self._most is None else min(wanted, self._most)
 
     def _spawn(self) -> None:
         assert self._probe is not None
@@ -106,7 +111,9 @@ class RayPool:
     def _tell(self, actor: _Actor, message: Mapping[str, Any]) -> None:
         self._calls[actor.handle.handle.remote(to_line(message))] = actor
 
-    def send(self, worker: str, number: int, task: str, requests: Sequence[Request]) -> None:
+    def send(
+        self, worker: str, number: int, task: str, requests: Sequence[Request], likely: Sequence[Request] = ()
+    ) -> None:
         """Call an actor."""
         actor = self._actors.get(worker)
         if actor is None:
@@ -116,7 +123,7 @@ class RayPool:
             about = self._greeting.of_task(task)
             if about is not None:
                 self._tell(actor, about)
-        self._tell(actor, {"do": "respond", "number": number, "task": task, "requests": pack_requests(requests)})
+        self._tell(actor, lease(number, task, requests, likely))
 
     def events(self, patience: float) -> list[Event]:
         """Return what the actors replied, and whom the cluster lost."""
@@ -194,16 +201,28 @@ def cluster_problems(engine: EngineOptions) -> list[str]:
         if importlib.util.find_spec("ray") is None:
             raise UsageError(NOT_INSTALLED)
         address = engine.ray_address or os.environ.get("RAY_ADDRESS")
-        if address not in (None, "", "auto", "local"):
-            _check_reachable(address)
+        if address not in (None, "", "local"):
+            _check_entered(address)
     except UsageError as error:
         return [str(error)]
     return []
 
 
+def _check_entered(address: str) -> None:
+    """Enter a cluster and leave it again: whether it lets this machine in is known only then (raises UsageError)."""
+    if address != "auto":
+        _check_reachable(address)
+    ray = import_ray()
+    if not ray.is_initialized():
+        connect(address)
+        ray.shutdown()
+
+
 def import_ray() -> Any:
     """Return Ray (raises UsageError where it is not installed)."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray prints on standard output, among the scores, what it has to say of a worker that died; run.log has it.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     try:
         import ray
     except ImportError:
@@ -227,22 +246,33 @@ def connect(address: str | None, workers: int | None = None) -> None:
         _check_reachable(address)
     try:
         _init(ray, address, quiet)
-    except ConnectionError:
-        raise UsageError(_unreachable(address)) from None
     except Exception as error:
         # Ray raises bare exceptions too.
-        said = " ".join(str(error).split())
-        if type(error).__name__ == "AuthenticationError" or "token" in said:
-            raise UsageError(
-                f"The Ray cluster at {address} does not let this machine in: copy the head's token here "
-                "(RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token) and set RAY_AUTH_MODE=token."
-            ) from None
-        if "ersion mismatch" in said:
-            raise UsageError(
-                f"The Ray cluster at {address} runs other versions than this machine ({said[:200]}); "
-                "install the same Ray and Python in both places."
-            ) from None
-        raise UsageError(f"No Ray cluster could be used at {address}: {said[:200]}") from None
+        raise UsageError(refusal(address, error)) from None
+
+
+def refusal(address: str, error: Exception) -> str:
+    """Return in one sentence why a cluster was not entered; what Ray's error was raised from says more than itself."""
+    said = " ".join(f"{type(error).__name__} {error} {error.__cause__ or ''}".split())
+    if re.search("AuthenticationError|InvalidAuthToken|Unauthenticated", said) or "token" in str(error).lower():
+        return (
+            f"The Ray cluster at {address} does not let this machine in: copy the head's token here "
+            "(RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token) and set RAY_AUTH_MODE=token."
+        )
+    if "ersion mismatch" in said:
+        return (
+            f"The Ray cluster at {address} runs other versions than this machine ({said[:200]}); "
+            "install the same Ray and Python in both places."
+        )
+    if "No node info found" in said:
+        return (
+            f"This machine is no part of the Ray cluster at {address}: enter it (ray start --address={address}), "
+            "or give the command on one of the cluster's machines."
+        )
+    if isinstance(error, ConnectionError):
+        nobody = "none runs on this machine" if address == "auto" else "something is there, but it is no head"
+        return _unreachable(address, nobody)
+    return f"No Ray cluster could be used at {address}: {said[:200]}"
 
 
 def _init(ray: Any, address: str, settings: Mapping[str, Any]) -> None:
@@ -264,8 +294,8 @@ def _check_reachable(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), REACHED_IN).close()
     except (OSError, OverflowError) as error:
-        raise UsageError(f"{_unreachable(address)} ({error})") from None
+        raise UsageError(_unreachable(address, str(error))) from None
 
 
-def _unreachable(address: str) -> str:
-    return f"No Ray cluster answers at {address}; start one (ray start --head) or leave out --ray-address."
+def _unreachable(address: str, why: str) -> str:
+    return f"No Ray cluster answers at {address} ({why}); start one (ray start --head) or leave out --ray-address."

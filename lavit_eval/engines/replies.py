@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lavit_eval.engines.checks import Probe
-from lavit_eval.engines.messages import Message, unpack_responses
+from lavit_eval.engines.messages import Message, unpack_fits, unpack_responses
 from lavit_eval.engines.pool import Answered, Event, Ready, Short, WorkerError
 from lavit_eval.errors import UsageError
 
@@ -12,7 +12,7 @@ def ready_of(worker: str, message: Message, probe: Probe) -> Ready:
     """Return the event of a worker that has loaded the model, after it proved that it shares the run's folder."""
     about = message["about"]
     probe.check(worker, f"Worker {worker} on {about['host']}")
-    return Ready(worker, about)
+    return Ready(worker, about, unpack_fits(message["fits"]), foresees=message["foresees"])
 
 
 def event_of(worker: str, message: Message) -> Event:

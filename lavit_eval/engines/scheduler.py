@@ -55,6 +55,8 @@ class _Part(Generic[K]):
     losses: int = 0
     avoid: set[str] = field(default_factory=set)
     """Who failed at it and still lives."""
+    meant_for: str | None = None
+    """Who was told that it will probably get this; others take it only when they have nothing else to do."""
 
 
 @dataclass(slots=True)
@@ -127,9 +129,14 @@ class Scheduler(Generic[K, R]):
         window = self._window if len(self._queue) > len(self._workers) else 1
         if len(held.leases) >= window:
             return None
-        part = self._next_for(worker)
-        if part is None:
+        # Whoever is asked alone must be all that its worker has: an answer may be lost on its way when what the worker
+        # does next kills it, and the wrong one would be blamed.
+        place = self._place_for(worker)
+        if place is None or (held.leases and (held.leases[-1][0].alone or self._queue[place].alone)):
             return None
+        part = self._queue[place]
+        del self._queue[place]
+        part.meant_for = None
         if not held.leases:
             held.since = self._clock()
         lease = Lease(self._leased, worker, part.key, part.places, part.alone)
@@ -137,12 +144,42 @@ class Scheduler(Generic[K, R]):
         held.leases.append((lease, part))
         return lease
 
-    def _next_for(self, worker: str) -> _Part[K] | None:
-        for index, part in enumerate(self._queue):
-            if worker not in part.avoid or self._workers.keys() <= part.avoid:
-                del self._queue[index]
-                return part
-        return None
+    def foretell(self, worker: str, most: int, members: int) -> list[tuple[K, range]]:
+        """Return what a worker will probably be leased later and was not told of yet, in that order.
+
+        Nothing is bound by it: whoever has nothing else to do gets it, and a worker that is lost loses it.
+
+        Args:
+            worker: Who joined.
+            most: How many leases may be meant for a worker that it does not hold yet.
+            members: Beyond the first, no further lease is meant for it once they have so many members together.
+        """
+        told: list[tuple[K, range]] = []
+        count = size = 0
+        for part in self._queue:
+            if count == most or size >= members:
+                break
+            if part.meant_for is None and worker not in part.avoid:
+                part.meant_for = worker
+                told.append((part.key, part.places))
+            if part.meant_for == worker:
+                count += 1
+                size += len(part.places)
+        return told
+
+    def _place_for(self, worker: str) -> int | None:
+        """Return where in the queue stands what a worker is to do next.
+
+        Of what is meant for others, the last is least likely to be prepared by them.
+        """
+        last = None
+        for place, part in enumerate(self._queue):
+            if worker in part.avoid and not self._workers.keys() <= part.avoid:
+                continue
+            last = place
+            if part.meant_for in (None, worker):
+                break
+        return last
 
     def complete(self, worker: str, number: int, results: Sequence[R]) -> Finished[K, R] | None:
         """Take the results of a lease; return the job if that finished it.
@@ -173,6 +210,7 @@ class Scheduler(Generic[K, R]):
         Returns the job if that finished it.
         """
         held = self._workers.pop(worker, None)
+        self._disappoint(worker)
         if held is None or not held.leases:
             return None
         (_, part), *waiting = held.leases
@@ -182,6 +220,7 @@ class Scheduler(Generic[K, R]):
     def leave(self, worker: str) -> None:
         """Note that a worker left of its own accord: all that it held goes back and nothing is to blame."""
         held = self._workers.pop(worker, None)
+        self._disappoint(worker)
         if held is not None:
             self._queue.extendleft(part for _, part in reversed(held.leases))
 
@@ -198,6 +237,11 @@ class Scheduler(Generic[K, R]):
             return None
         begun = [held.since for held in self._workers.values() if held.leases]
         return max(0.0, min(begun) + self._timeout - self._clock()) if begun else None
+
+    def _disappoint(self, worker: str) -> None:
+        for part in self._queue:
+            if part.meant_for == worker:
+                part.meant_for = None
 
     def _take(self, worker: str, number: int) -> _Part[K] | None:
         held = self._workers.get(worker)

@@ -14,10 +14,18 @@ from typing import Any
 from lavit_eval.engines.asking import ask, free_memory, one_line, out_of_memory, pin_threads
 from lavit_eval.engines.checks import about_here, answer_probe, check_identity, check_versions, check_witnesses
 from lavit_eval.engines.gauges import Gauge
-from lavit_eval.engines.here import timings
-from lavit_eval.engines.messages import Message, pack_responses, unpack_options, unpack_requests, unpack_samples
+from lavit_eval.engines.here import foreseeing, timings
+from lavit_eval.engines.messages import (
+    Message,
+    pack_fits,
+    pack_responses,
+    unpack_demands,
+    unpack_options,
+    unpack_requests,
+    unpack_samples,
+)
 from lavit_eval.errors import UsageError
-from lavit_eval.models.protocol import Model
+from lavit_eval.models.protocol import Fit, Model
 from lavit_eval.sample import Sample
 
 CARRIED = ("LAVIT_EVAL_CACHE", "LAVIT_EVAL_WEIGHTS", "LAVIT_EVAL_DATA")
@@ -34,6 +42,11 @@ class Session:
         self._free_since = time.perf_counter()
         self._gauge = Gauge("cpu")
 
+    @property
+    def foresees(self) -> bool:
+        """Whether the model is there and prepares for requests that it is told of beforehand."""
+        return foreseeing(self._model) is not None
+
     def handle(self, message: Message) -> Message | None:
         """Return the reply to a message, None where there is none."""
         handlers: Mapping[str, Callable[[Message], Message | None]] = {
@@ -49,10 +62,18 @@ class Session:
             return {"say": "error", "text": traceback.format_exc()}
 
     def foresee(self, message: Message) -> None:
-        """Tell the model of requests that wait for it, if it wants to prepare for them; called from another thread."""
-        foresee = getattr(self._model, "foresee", None)
-        if foresee is not None and message["do"] == "respond":
-            foresee(unpack_requests(message["requests"]))
+        """Tell the model of a lease's requests, and of what will probably follow, if it wants to prepare for them.
+
+        May be called from another thread, as soon as the lease is there.
+        """
+        foresee = foreseeing(self._model)
+        if foresee is None or message["do"] != "respond":
+            return
+        try:
+            foresee([*unpack_requests(message["requests"]), *unpack_requests(message["likely"])])
+        except Exception:
+            # Looking ahead saves time only; whatever is wrong is met when the requests are answered.
+            traceback.print_exc()
 
     def _load(self, message: Message) -> Message:
         where = f"Worker {message['name']} on {socket.gethostname()}"
@@ -68,12 +89,21 @@ class Session:
         model_class: Any = getattr(import_module(module), attribute)
         check_identity(message["identity"], dict(model_class.identify(options)), where)
         pin_threads(message["threads"])
-        self._model = model_class.load(options)
+        fits: Sequence[Fit] = ()
+        if message["demands"]:
+            fits, self._model = model_class.fit_batches(options, unpack_demands(message["demands"]))
+        else:
+            self._model = model_class.load(options)
         self._gauge = Gauge(options.device)
         # Loading may be what imports torch.
         pin_threads(message["threads"])
         self._free_since = time.perf_counter()
-        return {"say": "ready", "about": about_here(options.device)}
+        return {
+            "say": "ready",
+            "about": about_here(options.device),
+            "fits": pack_fits(fits),
+            "foresees": self.foresees,
+        }
 
     def _keep_samples(self, message: Message) -> None:
         self._samples[message["task"]] = unpack_samples(message["samples"])

@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import BinaryIO
@@ -20,20 +19,20 @@ PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Answer messages until the driver is gone."""
-    incoming, outgoing = _private_pipes()
-    _die_with_parent()
+    incoming, outgoing = private_pipes()
+    die_with_parent()
     # A driver that is interrupted closes the pipe; until then the write under way is finished.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     inbox: SimpleQueue[bytes] = SimpleQueue()
-    told: list[Callable[[bytes], None]] = []
+    told: list[Callable[[bytes], object]] = []
     threading.Thread(target=_listen, args=(incoming, inbox, told), daemon=True).start()
 
     from lavit_eval.engines.messages import from_line, to_line
     from lavit_eval.engines.session import Session
 
     session = Session()
-    told.append(lambda line: session.foresee(from_line(line)))
+    told.append(lambda line: session.foresee(from_line(line)) if session.foresees else None)
     while True:
         reply = session.handle(from_line(inbox.get()))
         if reply is not None:
@@ -44,21 +43,17 @@ def main() -> None:
                 os._exit(0)
 
 
-def _listen(incoming: BinaryIO, inbox: SimpleQueue[bytes], told: list[Callable[[bytes], None]]) -> None:
+def _listen(incoming: BinaryIO, inbox: SimpleQueue[bytes], told: list[Callable[[bytes], object]]) -> None:
     for line in incoming:
         if not line.endswith(b"\n"):
             break
-        inbox.put(line)
         for tell in told:
-            try:
-                tell(line)
-            except Exception:
-                # Looking ahead saves time only; whoever stopped listening for it would answer nothing more.
-                traceback.print_exc()
+            tell(line)
+        inbox.put(line)
     os._exit(0)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to kill this process when its driver dies, should a library keep it from hearing of the closed pipe."""
     if sys.platform == "linux":
         import ctypes
@@ -66,7 +61,7 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
+def private_pipes() -> tuple[BinaryIO, BinaryIO]:
     """Return the driver's pipes, and put others in their place: what a library prints must not be a message."""
     incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import ClassVar
 
+from lavit_eval.metrics.percentage import Percentage
 from lavit_eval.metrics.protocol import Measured, mean_of
 from lavit_eval.metrics.references import check_references
 from lavit_eval.sample import Sample
@@ -15,7 +16,7 @@ MARKS = ".,;:!?\"'`()[]{}<>\u2018\u2019\u201c\u201d\u2026"
 """Sentence punctuation, quotes and brackets; signs that carry meaning ($ % # & + - * /) are no part of it."""
 
 
-class ExactMatch:
+class ExactMatch(Percentage):
     """Percentage of answers equal to a reference after the same normalisation of both.
 
     Lower-case; every run of white space becomes one space; `MARKS` and spaces are taken off both ends. Nothing inside
@@ -25,13 +26,6 @@ class ExactMatch:
     """
 
     version: ClassVar[int] = 1
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "percent"
-    bounds: ClassVar[tuple[float, float] | None] = (0.0, 100.0)
-
-    def skipped_because(self) -> str | None:
-        """Return None: nothing outside Python is needed."""
-        return None
 
     def measure(self, samples: Sequence[Sample], texts: Sequence[str]) -> Measured:
         """Score answers; `per_sample` holds the normalised `answer` (see `Metric.measure`)."""

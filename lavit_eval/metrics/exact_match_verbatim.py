@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from lavit_eval.metrics.percentage import Percentage
 from lavit_eval.metrics.protocol import Measured, mean_of
 from lavit_eval.metrics.references import check_references
 from lavit_eval.sample import Sample
 
 
-class ExactMatchVerbatim:
+class ExactMatchVerbatim(Percentage):
     """Percentage of answers that equal a reference character for character; "Yes" is not "yes".
 
     The comparison of ActivityNet-QA's evaluation/eval.py and of TGIF-QA's scripts, made for classifiers over a list of
@@ -18,13 +19,6 @@ class ExactMatchVerbatim:
     """
 
     version: ClassVar[int] = 1
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "percent"
-    bounds: ClassVar[tuple[float, float] | None] = (0.0, 100.0)
-
-    def skipped_because(self) -> str | None:
-        """Return None: nothing outside Python is needed."""
-        return None
 
     def measure(self, samples: Sequence[Sample], texts: Sequence[str]) -> Measured:
         """Score answers (see `Metric.measure`)."""

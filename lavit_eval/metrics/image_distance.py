@@ -7,10 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from lavit_eval.metrics import frechet
 from lavit_eval.metrics.clipsim import best_candidate
 from lavit_eval.metrics.feature_metric import (
-    NO_LESS_THAN_ZERO,
     FeatureRows,
     Gathered,
     Need,
@@ -18,32 +16,15 @@ from lavit_eval.metrics.feature_metric import (
     UnmeasurableError,
 )
 from lavit_eval.metrics.feature_protocol import FeatureProtocol, Network, load_protocol
-from lavit_eval.metrics.video_distance import (
-    can_leave_out,
-    extrapolation,
-    frechet_measured,
-    no_less_than_zero,
-    shared_groups,
-    with_real,
-)
+from lavit_eval.metrics.video_distance import SetDistance, frechet_measured, frechet_of
 
 CANDIDATES = 4
 
 
-class _FrameDistance:
-    version: ClassVar[int] = 1
-    higher_is_better: ClassVar[bool] = False
-    unit: ClassVar[str] = "x1"
-    bounds: ClassVar[tuple[float, float] | None] = NO_LESS_THAN_ZERO
+class _FrameDistance(SetDistance):
     network: ClassVar[Network] = "clip"
     weights: ClassVar[str | None] = "ViT-B-32.pt"
     default_protocol: ClassVar[str] = "fid-clip"
-    of_sets: ClassVar[bool] = True
-    chooses_among_repeats: ClassVar[bool] = False
-
-    def needs(self, protocol: FeatureProtocol) -> Mapping[str, Need]:
-        """Return the generated and the real frames (see `FeatureMetric.needs`)."""
-        return with_real(protocol)
 
 
 class FidClip(_FrameDistance):
@@ -138,14 +119,7 @@ def pooled_distance(protocol: FeatureProtocol, gathered: Gathered, extrapolate: 
     counts = [sum(map(len, one.rows)) for one in (made, real)]
     if min(counts) < 2:
         raise UnmeasurableError(f"a distance needs 2 images on each side, there are {counts[0]} and {counts[1]}")
-    (x, x_groups), (y, y_groups) = made.pooled(), real.pooled()
-    ddof = 1 if protocol.covariance_ddof is None else protocol.covariance_ddof
-    left_out = np.zeros(0)
-    if can_leave_out(x_groups, y_groups):
-        left_out = frechet.left_out(x, y, *shared_groups(x_groups, y_groups), ddof)
-    details = extrapolation(x, y, ddof, protocol.sampling_seed) if extrapolate else {}
-    groups = tuple(np.union1d(x_groups, y_groups).tolist()) if len(left_out) else ()
-    return SetMeasured(no_less_than_zero(frechet.frechet_distance(x, y, ddof)), left_out, groups, details)
+    return frechet_of(made.pooled(), real.pooled(), protocol, extrapolate)
 
 
 def _at(rows: FeatureRows, index: int) -> FeatureRows:

@@ -6,23 +6,17 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from lavit_eval.metrics.option_accuracy import choices_of
+from lavit_eval.metrics.percentage import Percentage
 from lavit_eval.metrics.protocol import Measured, mean_of
 from lavit_eval.metrics.references import check_references
 from lavit_eval.multiple_choice import LETTERS, mvbench_hit, mvbench_hit_with_letter
 from lavit_eval.sample import Sample
 
 
-class _Mvbench:
+class _Mvbench(Percentage):
     """What the two comparisons share: an answer and the right option agree or not; none is chosen."""
 
     version: ClassVar[int] = 1
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "percent"
-    bounds: ClassVar[tuple[float, float] | None] = (0.0, 100.0)
-
-    def skipped_because(self) -> str | None:
-        """Return None: nothing outside Python is needed."""
-        return None
 
     def right(self, text: str, options: Sequence[str], answer: int) -> bool:
         """Return whether a text is right."""

@@ -10,13 +10,14 @@ import numpy as np
 
 from lavit_eval.errors import UsageError
 from lavit_eval.metrics.occurrences import grouped
+from lavit_eval.metrics.percentage import Percentage
 from lavit_eval.metrics.protocol import Floats, Measured, mean_of
 from lavit_eval.metrics.references import check_references
 from lavit_eval.multiple_choice import READINGS, letters_of
 from lavit_eval.sample import Sample
 
 
-class Accuracy:
+class Accuracy(Percentage):
     """Percentage of answers that name the right option, by the rule of the benchmark's official script; 0 to 100.
 
     Each sample says in `extra` which choices it has and how an answer is understood (`reading`, a name of
@@ -25,13 +26,6 @@ class Accuracy:
     """
 
     version: ClassVar[int] = 1
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "percent"
-    bounds: ClassVar[tuple[float, float] | None] = (0.0, 100.0)
-
-    def skipped_because(self) -> str | None:
-        """Return None: nothing outside Python is needed."""
-        return None
 
     def measure(self, samples: Sequence[Sample], texts: Sequence[str]) -> Measured:
         """Score answers; `per_sample` holds the `option` that was understood, or None (see `Metric.measure`)."""

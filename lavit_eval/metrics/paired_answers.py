@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from lavit_eval.errors import UsageError
+from lavit_eval.metrics.percentage import Percentage
 from lavit_eval.metrics.protocol import Floats, Measured
 from lavit_eval.metrics.references import check_references
 from lavit_eval.sample import Sample
@@ -104,17 +105,10 @@ def matched(found: Asked) -> tuple[list[tuple[int, int]], list[int]]:
     return couples, sorted(alone)
 
 
-class _Paired:
+class _Paired(Percentage):
     """What the accuracies of pairs share."""
 
     version: ClassVar[int] = 1
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "percent"
-    bounds: ClassVar[tuple[float, float] | None] = (0.0, 100.0)
-
-    def skipped_because(self) -> str | None:
-        """Return None: nothing outside Python is needed."""
-        return None
 
 
 class PairAccuracy(_Paired):

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from lavit_eval.errors import UsageError
+from lavit_eval.metrics.percentage import Percentage
 from lavit_eval.metrics.protocol import Floats, Measured
 from lavit_eval.metrics.references import check_references
 from lavit_eval.sample import Sample
@@ -20,7 +21,7 @@ COUNTS = 5
 """True positives, false positives, true negatives, false negatives, answers."""
 
 
-class PopeMeasure:
+class PopeMeasure(Percentage):
     """A measure of yes-or-no answers in percent: the mean of its values on the random, popular and adversarial part.
 
     On a part it is the measure of POPE's evaluate.py, whose parsing says "no" where the words before the first full
@@ -30,13 +31,6 @@ class PopeMeasure:
     """
 
     version: ClassVar[int] = 1
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "percent"
-    bounds: ClassVar[tuple[float, float] | None] = (0.0, 100.0)
-
-    def skipped_because(self) -> str | None:
-        """Return None: nothing outside Python is needed."""
-        return None
 
     def heard(self, text: str) -> str | None:
         """Return "yes" or "no", None where the answer is neither."""

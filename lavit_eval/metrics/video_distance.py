@@ -23,22 +23,36 @@ from lavit_eval.sample import JSON
 
 EXTRAPOLATION_POINTS = 15
 Labels = npt.NDArray[np.int64]
+Labelled = tuple[np.ndarray, Labels]
+"""Rows, and the group of each."""
 
 
-class _VideoDistance:
+class SetDistance:
+    """What distances between the features of two sets have in common; the lower, the nearer."""
+
     version: ClassVar[int] = 1
     higher_is_better: ClassVar[bool] = False
     unit: ClassVar[str] = "x1"
     bounds: ClassVar[tuple[float, float] | None] = NO_LESS_THAN_ZERO
-    network: ClassVar[Network] = "i3d"
-    weights: ClassVar[str | None] = None
-    default_protocol: ClassVar[str] = "video-lavit"
     of_sets: ClassVar[bool] = True
     chooses_among_repeats: ClassVar[bool] = False
 
     def needs(self, protocol: FeatureProtocol) -> Mapping[str, Need]:
-        """Return the generated and the real clips (see `FeatureMetric.needs`)."""
-        return with_real(protocol)
+        """Return what was made and what is real (see `FeatureMetric.needs`).
+
+        Raises UsageError for a protocol without a real set.
+        """
+        if protocol.real is None:
+            raise UsageError(
+                f"The protocol {protocol.protocol} has no real set; choose another for a distance from one."
+            )
+        return {"generated": Need("made", protocol, protocol.generated), "real": Need("real", protocol, protocol.real)}
+
+
+class _VideoDistance(SetDistance):
+    network: ClassVar[Network] = "i3d"
+    weights: ClassVar[str | None] = None
+    default_protocol: ClassVar[str] = "video-lavit"
 
 
 class _LongVideoDistance(_VideoDistance):
@@ -91,33 +105,27 @@ class KvdFirstLast(_LongVideoDistance):
         return kernel_measured(gathered)
 
 
-def with_real(protocol: FeatureProtocol) -> dict[str, Need]:
-    """Return the needs of a distance from real media (raises UsageError for a protocol without any)."""
-    if protocol.real is None:
-        raise UsageError(f"The protocol {protocol.protocol} has no real set; choose another for a distance from one.")
-    return {"generated": Need("made", protocol, protocol.generated), "real": Need("real", protocol, protocol.real)}
-
-
 def frechet_measured(gathered: Gathered, protocol: FeatureProtocol, extrapolate: bool = False) -> SetMeasured:
     """Return the Frechet distance of one row per video, its values without each group, and, if asked, its limit."""
     made, real = gathered["generated"], gathered["real"]
-    ddof = 1 if protocol.covariance_ddof is None else protocol.covariance_ddof
     _enough(made, real)
-    x, y = made.stacked(), real.stacked()
+    return frechet_of((made.stacked(), made.groups), (real.stacked(), real.groups), protocol, extrapolate)
+
+
+def frechet_of(made: Labelled, real: Labelled, protocol: FeatureProtocol, extrapolate: bool) -> SetMeasured:
+    """Return the Frechet distance of [n, d] and [m, d] rows, each with its group, as `frechet_measured` does."""
+    (x, x_groups), (y, y_groups) = made, real
+    ddof = 1 if protocol.covariance_ddof is None else protocol.covariance_ddof
     left_out = np.zeros(0)
-    if can_leave_out(made.groups, real.groups):
-        left_out = frechet.left_out(x, y, *shared_groups(made.groups, real.groups), ddof)
-    details = extrapolation(x, y, ddof, protocol.sampling_seed) if extrapolate else {}
-    groups = tuple(np.union1d(made.groups, real.groups).tolist()) if len(left_out) else ()
-    return SetMeasured(no_less_than_zero(frechet.frechet_distance(x, y, ddof)), left_out, groups, details)
+    if can_leave_out(x_groups, y_groups):
+        left_out = frechet.left_out(x, y, *shared_groups(x_groups, y_groups), ddof)
+    details = _extrapolation(x, y, ddof, protocol.sampling_seed) if extrapolate else {}
+    groups = tuple(np.union1d(x_groups, y_groups).tolist()) if len(left_out) else ()
+    # Rounding may leave the distance of equal sets a trifle below 0.
+    return SetMeasured(max(0.0, frechet.frechet_distance(x, y, ddof)), left_out, groups, details)
 
 
-def no_less_than_zero(distance: float) -> float:
-    """Return a Frechet distance; rounding may leave that of equal sets a trifle below 0."""
-    return max(0.0, distance)
-
-
-def extrapolation(x: np.ndarray, y: np.ndarray, ddof: int, seed: int) -> dict[str, JSON]:
+def _extrapolation(x: np.ndarray, y: np.ndarray, ddof: int, seed: int) -> dict[str, JSON]:
     """Return the details of an extrapolated distance; empty where there are too few videos for one."""
     try:
         found = frechet.extrapolated(x, y, seed, ddof, EXTRAPOLATION_POINTS)

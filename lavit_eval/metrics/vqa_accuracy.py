@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from lavit_eval.metrics import vqa_answers
+from lavit_eval.metrics.percentage import Percentage
 from lavit_eval.metrics.protocol import Measured, mean_of
 from lavit_eval.metrics.references import check_references
 from lavit_eval.sample import Sample
@@ -15,7 +16,7 @@ ENOUGH = 3
 """People who must have given an answer for it to count as fully right."""
 
 
-class VqaAccuracy:
+class VqaAccuracy(Percentage):
     """VQA accuracy as vqaEval.py of GT-Vision-Lab/VQA computes it on its first run; percent, 0 to 100.
 
     For each of the ten people, min(1, equal answers among the other nine / 3); then the mean of the ten. So three equal
@@ -25,13 +26,6 @@ class VqaAccuracy:
     """
 
     version: ClassVar[int] = 1
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "percent"
-    bounds: ClassVar[tuple[float, float] | None] = (0.0, 100.0)
-
-    def skipped_because(self) -> str | None:
-        """Return None: nothing outside Python is needed."""
-        return None
 
     def measure(self, samples: Sequence[Sample], texts: Sequence[str]) -> Measured:
         """Score answers; `per_sample` holds the `answer` as it was compared (see `Metric.measure`)."""

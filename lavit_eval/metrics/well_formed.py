@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from lavit_eval.metrics.feature_metric import UnmeasurableError
+from lavit_eval.metrics.percentage import Percentage
 from lavit_eval.metrics.protocol import Made, Measured, mean_of
 from lavit_eval.sample import Sample
 
 MENDED = ("motion_tokens_mended", "visual_codes_cut", "missing_image_end", "missing_motion_end")
 
 
-class WellFormed:
+class WellFormed(Percentage):
     """Share of samples for which nothing had to be mended: token counts right, end marks written, in percent.
 
     It says nothing of how the result looks. A model that writes too few motion tokens is filled up with code 0, as in
@@ -20,13 +21,6 @@ class WellFormed:
     """
 
     version: ClassVar[int] = 1
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "percent"
-    bounds: ClassVar[tuple[float, float] | None] = (0.0, 100.0)
-
-    def skipped_because(self) -> str | None:
-        """Need nothing."""
-        return None
 
     def measure_files(self, samples: Sequence[Sample], made: Sequence[Made]) -> Measured:
         """Score what was made (see `FileMetric.measure_files`).

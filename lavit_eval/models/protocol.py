@@ -8,6 +8,9 @@ from typing import ClassVar, Protocol, Self
 
 from lavit_eval.sample import EMPTY, JSON, MediumKind, Request, RequestKind, Response, Sample, Settings
 
+MOST_MADE_TOGETHER = 64
+"""Requests of images or videos that `--batch-size auto` plans together at most: one worker holds a planned batch."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
@@ -28,7 +31,7 @@ class Demand:
     """Requests that may share a batch, as their largest member: what a model needs to know to say how many fit.
 
     A model that finds its batch sizes on its device has a class method `fit_batches(options, demands)`, which returns
-    one size per demand, and the loaded model.
+    one `Fit` per demand, and the loaded model.
     """
 
     kind: RequestKind
@@ -39,6 +42,20 @@ class Demand:
     option_characters: int
     """The longest sum over the options of a `choose` request, else 0."""
     settings: Settings
+    generation: Mapping[str, JSON] = field(default_factory=lambda: dict(EMPTY))
+    """How an image or video is made; empty for other requests."""
+    media: int = 1
+    """How many are shown at most, where any are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How many requests of a demand a device takes."""
+
+    requests: int
+    """That are asked together, at least 1."""
+    stages: Mapping[str, int] = field(default_factory=dict)
+    """Stage -> how many of them go through it together, where the model has stages; comes back as `Request.stages`."""
 
 
 class Model(Protocol):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from lavit_eval.compare_sides import Side
+from lavit_eval.costs import CostRow, energy_reasons, written_costs
 from lavit_eval.errors import UsageError
 from lavit_eval.files import write_atomic, write_json
 from lavit_eval.journal import Key
@@ -56,9 +58,10 @@ def write_report(run: Run, base: Side | None, folder: Path, options: ReportOptio
     A report that stands in the folder is replaced; media that it holds already are not written again.
 
     Raises:
-        UsageError: The run is not finished, the folder holds something else, or it cannot be written.
+        UsageError: The run is not finished, a file of it is damaged, the folder holds something else, or it cannot be
+            written.
     """
-    board = _board(run, base)
+    board, costs = _board(run, base), written_costs(run)
     _claim(folder)
     tasks = [_pages(number, name, run, base, board, options) for number, name in enumerate(board.run["tasks"])]
     wanted: dict[Path, MediumKind] = {}
@@ -74,7 +77,7 @@ def write_report(run: Run, base: Side | None, folder: Path, options: ReportOptio
     write_script(folder / "data" / "tasks.js", "tasks", _about(tasks, run, base))
     _copy_assets(folder / "assets")
     page = folder / "index.html"
-    write_atomic(page, _page(run, base, tasks, overviews).encode())
+    write_atomic(page, _page(run, base, tasks, overviews, costs).encode())
     lacking = sorted({shown.note for shown in media.values() if shown.source is None and options.media != "none"})
     notices = [f"{one.name}: without questions and references: {one.without_samples}" for one in overviews]
     kept = [notice for notice, one in zip(notices, overviews, strict=True) if one.without_samples is not None]
@@ -168,7 +171,13 @@ def _copy_assets(folder: Path) -> None:
         write_atomic(folder / name, (files("lavit_eval.report") / "assets" / name).read_bytes())
 
 
-def _page(run: Run, base: Side | None, tasks: list[TaskPages], overviews: list[TaskOverview]) -> str:
+def _page(
+    run: Run,
+    base: Side | None,
+    tasks: list[TaskPages],
+    overviews: list[TaskOverview],
+    costs: Mapping[str, Mapping[str, Any]],
+) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -188,6 +197,10 @@ def _page(run: Run, base: Side | None, tasks: list[TaskPages], overviews: list[T
         base_model=other,
         labels=everywhere,
         tasks=overviews,
+        costs=[CostRow.of(task, costs[task]) for task in run.tasks if task in costs],
+        device_seconds=sum(cost["device_seconds"] for cost in costs.values()),
+        without_costs=[task for task in run.tasks if task not in costs] if costs else [],
+        energy_reasons=energy_reasons(costs),
         styles=STYLES,
         scripts=SCRIPTS,
         failures=sum(one.failed + one.skipped for one in overviews),

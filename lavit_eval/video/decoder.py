@@ -1,7 +1,7 @@
-"""The process that preprocesses media for a model in another one: `python -m lavit_eval.video.decoder`.
+"""The process that prepares media for a model in another one: `python -m lavit_eval.video.decoder`.
 
-It is told the settings, then one medium per line of JSON, and answers each by a line of JSON that is followed by the
-arrays' bytes. It ends when whoever spawned it closes the pipe, by dying if need be.
+It is told one errand per line of JSON, and answers each by a line of JSON that is followed by the arrays' bytes. It
+ends when whoever spawned it closes the pipe, by dying if need be.
 """
 
 from __future__ import annotations
@@ -9,74 +9,55 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import traceback
-from collections.abc import Callable, Mapping
-from fractions import Fraction
-from pathlib import Path
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, BinaryIO
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lavit_eval.errors import MediumError
-from lavit_eval.sample import JSON, Medium, Segment
-from lavit_eval.video.cache import ClipCache
-from lavit_eval.video.loaded import Loaded, load_medium
-from lavit_eval.video.settings import VideoSettings
-
-Loader = Callable[..., Loaded]
+from lavit_eval.sample import JSON
+from lavit_eval.video.errand import Errand
 
 
-def main(load: Loader = load_medium) -> None:
-    """Preprocess media until the pipe is closed."""
+def main(preloaded: Sequence[str] = ("lavit_eval.video.loaded",)) -> None:
+    """Prepare media until the pipe is closed.
+
+    Args:
+        preloaded: Modules that are loaded before it is said that the process is up.
+    """
     incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     # What a library prints must not be taken for an answer.
     os.dup2(2, 1)
     # An interruption is for the process that spawned this one, which then closes the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.modules["torch"].set_num_threads(1)
-    told = json.loads(incoming.readline())
-    settings = VideoSettings(**told["settings"])
-    cache = None if told["cache"] is None else ClipCache(Path(told["cache"]), told["cache_bytes"])
-    answer(outgoing, ({"ready": True}, []))
+    torch.set_num_threads(1)
+    for module in preloaded:
+        import_module(module)
+    _answer(outgoing, {"ready": True})
     for line in incoming:
-        medium = json.loads(line)
         try:
-            answer(outgoing, _answered(load, unpack_medium(medium), settings, cache))
+            _answer(outgoing, *_done(Errand.unpacked(json.loads(line))))
         except BrokenPipeError:
             return
 
 
-def _answered(
-    load: Loader, medium: Medium, settings: VideoSettings, cache: ClipCache | None
-) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+def _done(errand: Errand) -> tuple[dict[str, JSON], Sequence[NDArray[Any]]]:
     try:
-        loaded = load(medium, settings, cache)
+        module, _, function = errand.target.partition(":")
+        prepared = getattr(import_module(module), function)(errand.medium, **errand.arguments)
     except MediumError as error:
-        return {"error": str(error)}, []
+        return {"error": str(error)}, ()
     except Exception:
-        return {"raised": traceback.format_exc()}, []
-    arrays: list[NDArray[Any]] = [loaded.keyframes, *([] if loaded.motions is None else [loaded.motions])]
-    digests = [loaded.digest, loaded.file_digest]
-    return {"digests": digests, "shapes": [array.shape for array in arrays]}, arrays
+        return {"raised": traceback.format_exc()}, ()
+    kinds = [[array.dtype.str, array.shape] for array in prepared.arrays]
+    return {"facts": dict(prepared.facts), "arrays": kinds}, prepared.arrays
 
 
-def pack_medium(medium: Medium) -> dict[str, JSON]:
-    """Return a medium as JSON; times stay exact fractions."""
-    segment = None if medium.segment is None else [str(medium.segment.start), str(medium.segment.end)]
-    return {"medium": [medium.kind, medium.path, medium.name], "segment": segment, "rate": medium.rate}
-
-
-def unpack_medium(packed: Mapping[str, JSON]) -> Medium:
-    """Return the medium of a line."""
-    (kind, path, name), segment = packed["medium"], packed["segment"]
-    return Medium(kind, path, name, segment and Segment(*map(Fraction, segment)), packed["rate"])
-
-
-def answer(outgoing: BinaryIO, said: tuple[dict[str, Any], list[NDArray[Any]]]) -> None:
-    """Write a head and its arrays."""
-    head, arrays = said
+def _answer(outgoing: BinaryIO, head: dict[str, JSON], arrays: Sequence[NDArray[Any]] = ()) -> None:
     outgoing.write(json.dumps(head).encode() + b"\n")
     for array in arrays:
         outgoing.write(np.ascontiguousarray(array).data)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,12 +14,14 @@ import pytest
 
 from lavit_eval import registry
 from lavit_eval.engines.options import EngineOptions
-from lavit_eval.models.protocol import FactoryMethods, ModelOptions
+from lavit_eval.errors import UsageError
+from lavit_eval.models.protocol import Demand, FactoryMethods, Fit, ModelOptions
 from lavit_eval.prospect import RunOptions
 from lavit_eval.sample import JSON, Request, RequestKind, Response
 from tests.tiny_world import msvd_task, options_for, write_msvd
 
 TARGET = "tests.engines.moody:Moody"
+SIZED = "tests.engines.moody:Sized"
 
 
 class Moody(FactoryMethods):
@@ -26,7 +29,8 @@ class Moody(FactoryMethods):
 
     Arguments: `log` (a file to which sample ids and the process are appended), `seconds` per batch; and, as ids joined
     by "+": `kills`, `hangs`, `memory` (samples that do so always) and `kills_once` (only while the file `once` is
-    absent).
+    absent). With `foresees`, a file, it wants to be told of requests beforehand, and writes there what it is told:
+    a line of JSON per call with its process and [name of the medium, text] of each request.
     """
 
     capabilities: ClassVar[frozenset[RequestKind]] = frozenset({"answer", "caption"})
@@ -46,6 +50,18 @@ class Moody(FactoryMethods):
 
     def _named(self, argument: str) -> set[str]:
         return set(filter(None, self.options.arguments.get(argument, "").split("+")))
+
+    @property
+    def foresee(self) -> Callable[[Sequence[Request]], None] | None:
+        """Want to be told if arguments say so."""
+        return self._foresee if "foresees" in self.options.arguments else None
+
+    def _foresee(self, requests: Sequence[Request]) -> None:
+        if "fails_to_foresee" in self.options.arguments:
+            raise RuntimeError("made not to look ahead")
+        told = [[medium.name, request.text] for request in requests for medium in request.media]
+        with open(self.options.arguments["foresees"], "a") as stream:
+            stream.write(json.dumps([os.getpid(), told]) + "\n")
 
     def respond(self, requests: Sequence[Request]) -> list[Response]:
         """Answer a batch, if nothing keeps it from that."""
@@ -72,11 +88,36 @@ class Moody(FactoryMethods):
         ]
 
 
+class Sized(Moody):
+    """Finds that ten requests fit, and says in the log who found it and of how many demands."""
+
+    @classmethod
+    def fit_batches(cls, options: ModelOptions, demands: Sequence[Demand]) -> tuple[list[Fit], Moody]:
+        """Find the size that is told, and the stages' sizes."""
+        with open(options.arguments["log"], "a") as stream:
+            stream.write(f"fit {os.getpid()} {len(demands)} {options.device}\n")
+        if "unfit" in options.arguments:
+            raise UsageError("The card is none; take another.")
+        return [Fit(10, {"part": 4}) for _ in demands], cls.load(options)
+
+
+def told_ahead(path: Path) -> list[tuple[int, list[tuple[str, str]]]]:
+    """Return what models wrote of what they were told: process and (medium, text) of each request, per call."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [(process, [(medium, text) for medium, text in told]) for process, told in lines]
+
+
 def moody_options(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, engine: EngineOptions | None = None, **arguments: str
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    engine: EngineOptions | None = None,
+    *,
+    target: str = TARGET,
+    device: str = "cpu",
+    **arguments: str,
 ) -> RunOptions:
     """Return the options of a run of `moody` on 24 made questions."""
-    monkeypatch.setitem(registry.BUILT_IN["model"], "moody", TARGET)  # type: ignore[arg-type]
+    monkeypatch.setitem(registry.BUILT_IN["model"], "moody", target)  # type: ignore[arg-type]
     registry.targets.cache_clear()
     if not (folder / "data").exists():
         write_msvd(folder / "data")
@@ -84,7 +125,7 @@ def moody_options(
     fields: dict[str, Any] = {
         "model": "moody",
         "run_id": "r",
-        "model_options": ModelOptions(arguments=arguments),
+        "model_options": ModelOptions(device=device, arguments=arguments),
         "engine": engine or EngineOptions(),
     }
     return options_for(task, folder / "data", folder / "out", **fields)

@@ -23,7 +23,7 @@ from lavit_eval.errors import UsageError
 from lavit_eval.evaluate import Outcome, answer_run, evaluate, score_run
 from lavit_eval.prospect import foresee
 from lavit_eval.runs import Run
-from tests.engines.moody import TARGET, moody_options
+from tests.engines.moody import TARGET, moody_options, told_ahead
 
 PROJECT = Path(__file__).resolve().parents[2]
 TWO = EngineOptions(workers=2)
@@ -54,6 +54,36 @@ def test_no_byte_of_the_scores_depends_on_who_answered(tmp_path: Path, monkeypat
         assert not found.run.scores_path.exists()
     score_run(sharded.prepared, found.run)
     assert _scores(found.run) == _scores(alone)
+
+
+@pytest.mark.parametrize("engine", [EngineOptions(), EngineOptions(workers=1)], ids=["here", "spawned"])
+def test_a_model_is_told_of_media_long_before_it_is_asked_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: EngineOptions
+) -> None:
+    outcome = evaluate(moody_options(monkeypatch, tmp_path, engine, foresees=str(tmp_path / "told")))
+    assert outcome.complete
+    first, *others = told_ahead(tmp_path / "told")
+    assert len(others) == 7
+    (process, told) = first
+    assert (process == os.getpid()) == engine.in_process
+    videos = [f"video/vid{video}.avi" for video in range(1, 7)]
+    assert [medium.removeprefix("MSVD-QA/") for medium, _ in told[3:]] == videos
+    assert all(text for _, text in told[:3]), "a lease is told as it is"
+    assert not any(text for _, text in told[3:]), "of what may come only the media are told"
+    for _, later in others:
+        assert len(later) == 3, "nothing is told twice but by its lease"
+
+
+def test_what_is_told_ahead_changes_no_byte_whoever_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = evaluate(moody_options(monkeypatch, tmp_path / "alone")).run
+    once = {"kills_once": "302", "once": str(tmp_path / "once"), "seconds": "0.05"}
+    told = {"foresees": str(tmp_path / "told")}
+    outcome = evaluate(moody_options(monkeypatch, tmp_path / "storm", TWO, **once, **told))
+    assert (outcome.complete, _scores(outcome.run) == _scores(alone)) == (True, True)
+    assert "killed by SIGKILL" in (outcome.run.folder / "run.log").read_text()
+    assert len({process for process, _ in told_ahead(tmp_path / "told")}) > 1
+    blind = evaluate(moody_options(monkeypatch, tmp_path / "blind", TWO, foresees="x", fails_to_foresee="yes"))
+    assert _scores(blind.run) == _scores(alone), "a model that cannot look ahead answers all the same"
 
 
 def test_a_killed_worker_costs_its_batch_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

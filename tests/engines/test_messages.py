@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lavit_eval.engines.messages import (
     from_line,
+    pack_demands,
+    pack_fits,
     pack_options,
     pack_requests,
     pack_responses,
     pack_samples,
     to_line,
+    unpack_demands,
+    unpack_fits,
     unpack_options,
     unpack_requests,
     unpack_responses,
     unpack_samples,
 )
-from lavit_eval.models.protocol import ModelOptions
+from lavit_eval.models.protocol import Demand, Fit, ModelOptions
 from lavit_eval.sample import Likelihoods, Medium, Request, Response, Sample, Seeds, Segment, Settings
 
 CUT = Medium("video", "/data/c", "c", Segment.frames(1, 20, 3), 3)
@@ -34,6 +40,20 @@ def test_requests_come_back() -> None:
     packed = from_line(to_line(pack_requests(requests)))
     assert unpack_requests(packed) == requests
     assert len(packed["shared"]) == 3, "equal settings are said once"
+
+
+def test_stages_demands_and_fits_come_back() -> None:
+    stages = {"llm_batch": 48, "video_batch": 3}
+    request = Request("3", 0, "generate_video", (), "a", Settings(), Seeds(1, 0, 5), output="/o/3", stages=stages)
+    packed = from_line(to_line(pack_requests([request, replace(request, sample_id="4", stages={})])))
+    assert [each.stages for each in unpack_requests(packed)] == [stages, {}]
+    demands = [
+        Demand("generate_video", "image", 300, 0, Settings(do_sample=True), {"clips": 2, "motion": None}, 3),
+        Demand("choose", None, 10, 40, Settings()),
+    ]
+    assert unpack_demands(from_line(to_line({"d": pack_demands(demands)}))["d"]) == demands
+    fits = [Fit(48, stages), Fit(3)]
+    assert unpack_fits(from_line(to_line({"f": pack_fits(fits)}))["f"]) == fits
 
 
 def test_responses_come_back() -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -14,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from lavit_eval.engines import checks
+from lavit_eval.engines import checks, ray_cluster
 from lavit_eval.engines.options import EngineOptions
-from lavit_eval.engines.ray_cluster import cluster_problems
+from lavit_eval.engines.ray_cluster import cluster_problems, refusal
 from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.evaluate import evaluate
 from lavit_eval.prospect import foresee
-from tests.engines.moody import moody_options
+from tests.engines.moody import SIZED, moody_options, told_ahead
 
 RAY = EngineOptions(engine="ray", workers=2)
 
@@ -36,17 +37,63 @@ def test_a_head_that_does_not_answer_stops_the_run_before_it_begins(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     engine = dataclasses.replace(RAY, ray_address="127.0.0.1:1")
-    with pytest.raises(PreflightError, match=r"No Ray cluster answers at 127\.0\.0\.1:1; start one"):
+    with pytest.raises(PreflightError, match=r"No Ray cluster answers at 127\.0\.0\.1:1 \(.*refused\); start one"):
         evaluate(moody_options(monkeypatch, tmp_path, engine))
+    assert not (tmp_path / "out").exists()
+
+
+def _failed(cause: str) -> Exception:
+    """Return an error as `ray.init` raises it."""
+    error = ConnectionError("Failed to connect to Ray cluster at head:6379")
+    error.__cause__ = RuntimeError(cause)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            _failed("Failed to connect to GCS. ray.exceptions.AuthenticationError: RPC error"),
+            "does not let this machine in: copy the head's token here",
+        ),
+        (RuntimeError("Token authentication is enabled but no token was found"), "does not let this machine in"),
+        (
+            _failed("No node info found matching attributes: '' when trying to resolve node to connect to."),
+            "This machine is no part of the Ray cluster at head:6379: enter it (ray start --address=head:6379)",
+        ),
+        (_failed("Failed to connect to GCS."), "No Ray cluster answers at head:6379 (something is there, but"),
+        (RuntimeError("Version mismatch: The cluster was started with: Ray: 2.9"), "runs other versions"),
+        (RuntimeError("out of ports"), "No Ray cluster could be used at head:6379: RuntimeError out of ports"),
+    ],
+)
+def test_why_a_cluster_was_not_entered_is_one_sentence(error: Exception, said: str) -> None:
+    assert said in refusal("head:6379", error)
+
+
+def test_a_head_that_refuses_the_token_stops_the_run_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="needs the extra `ray`")
+
+    def refuse(*_: object) -> None:
+        raise _failed("ray.exceptions.AuthenticationError: RPC error: InvalidAuthToken")
+
+    monkeypatch.setattr(ray_cluster, "_init", refuse)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        engine = dataclasses.replace(RAY, ray_address=f"127.0.0.1:{head.getsockname()[1]}")
+        with pytest.raises(PreflightError, match="does not let this machine in"):
+            evaluate(moody_options(monkeypatch, tmp_path, engine))
     assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     ray = pytest.importorskip("ray", reason="needs the extra `ray`")
-    from lavit_eval.engines.ray_cluster import connect
+    from lavit_eval.engines.ray_cluster import _init
 
-    connect("local", workers=2)
+    # Two cards by name only, for an actor that asks for one.
+    quiet = {"include_dashboard": False, "logging_level": "ERROR", "log_to_driver": False}
+    _init(ray, "local", {"num_cpus": 2, "num_gpus": 2, **quiet})
     yield
     ray.shutdown()
 
@@ -79,6 +126,18 @@ class TestOnACluster:
         assert len(asked) == 24 + 3
         assert not list(outcome.run.folder.glob(".shared-*"))
 
+    def test_actors_are_told_of_media_before_they_are_asked(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        alone = evaluate(moody_options(monkeypatch, tmp_path / "alone")).run
+        options = moody_options(monkeypatch, tmp_path / "ray", RAY, foresees=str(tmp_path / "told"), seconds="0.1")
+        outcome = evaluate(options)
+        assert outcome.run.scores_path.read_bytes() == alone.scores_path.read_bytes()
+        calls = told_ahead(tmp_path / "told")
+        assert len(calls) == 8
+        _, first = calls[0]
+        assert len({medium for medium, text in first if not text}) > 2, "more than the next leases show"
+
     def test_a_sample_that_kills_actors_fails_alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         outcome = evaluate(moody_options(monkeypatch, tmp_path, RAY, kills="101"))
         task = outcome.scores["tasks"]["made_qa"]
@@ -104,6 +163,19 @@ class TestOnACluster:
         with pytest.raises(UsageError, match="differs in checkpoint, class; give all machines the same"):
             evaluate(options, prospect=dataclasses.replace(foresee(options), model_identity={"checkpoint": "another"}))
         gpus = dataclasses.replace(RAY, workers=None, devices=("cuda",))
-        with pytest.raises(UsageError, match="The Ray cluster has no GPU"):
-            evaluate(dataclasses.replace(options, engine=gpus))
+        with monkeypatch.context() as changed:
+            changed.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
+            with pytest.raises(UsageError, match="The Ray cluster has no GPU"):
+                evaluate(dataclasses.replace(options, engine=gpus))
         assert evaluate(options).complete
+
+    def test_an_actor_with_a_card_finds_the_batch_sizes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        log = tmp_path / "log"
+        engine = dataclasses.replace(RAY, devices=("cuda:0",))
+        options = moody_options(monkeypatch, tmp_path, engine, target=SIZED, device="cuda:0", log=str(log))
+        outcome = evaluate(options)
+        found, *asked = (line.split() for line in log.read_text().splitlines())
+        assert (found[0], found[2:]) == ("fit", ["1", "cuda:0"])
+        assert found[1] not in {str(os.getpid()), *(process for _, process in asked)}
+        assert outcome.run.manifest["plan"]["made_qa"]["batch_size"] == 10
+        assert outcome.complete

@@ -65,6 +65,8 @@ class Storm:
         while (lease := self.scheduler.lease(worker)) is not None:
             self.held[worker].append(lease)
             assert len(self.held[worker]) <= 2
+        if self.chance.random() < 0.5:
+            self.scheduler.foretell(worker, 3, 8)
         self.clock.now += self.chance.random()
         if self.held[worker]:
             self.work(worker)
@@ -148,6 +150,26 @@ def test_a_job_is_tried_three_times_and_then_taken_apart() -> None:
     assert scheduler.done
 
 
+def test_what_is_asked_alone_is_all_that_its_worker_has() -> None:
+    scheduler, _ = _made({"a": 2, "b": 1, "c": 1, "d": 1}, tries=1)
+    scheduler.join("1")
+    assert scheduler.lease("1") is not None
+    scheduler.lost("1", "died")
+    scheduler.join("2")
+    first = scheduler.lease("2")
+    assert first is not None
+    assert (first.key, first.alone, scheduler.lease("2")) == ("a", True, None)
+    scheduler.join("3")
+    second = scheduler.lease("3")
+    assert second is not None
+    assert (list(second.places), second.alone, scheduler.lease("3")) == ([1], True, None)
+    scheduler.complete("2", first.number, ["x"])
+    following = scheduler.lease("2")
+    assert following is not None
+    assert following.key == "b"
+    assert scheduler.lost("3", "died") == Finished("a", ("x", Failed("died")))
+
+
 def test_a_dead_worker_costs_only_what_it_was_doing() -> None:
     scheduler, _ = _made({"a": 1, "b": 1, "c": 1, "d": 1}, tries=1)
     scheduler.join("1")
@@ -192,6 +214,52 @@ def test_near_the_end_nobody_holds_what_another_could_do() -> None:
     assert scheduler.lease("1") is not None
     assert scheduler.lease("1") is None
     assert scheduler.lease("2") is not None
+
+
+def test_what_is_foretold_is_bounded_told_once_and_comes_in_that_order() -> None:
+    scheduler, _ = _made(dict.fromkeys("abcdefghij", 2))
+    scheduler.join("1")
+    scheduler.join("2")
+    assert scheduler.foretell("1", 3, 100) == [("a", range(2)), ("b", range(2)), ("c", range(2))]
+    assert scheduler.foretell("1", 3, 100) == []
+    assert [key for key, _ in scheduler.foretell("2", 9, 3)] == ["d", "e"], "the members are bounded too"
+    keys = []
+    for worker in ("1", "2", "1", "2"):
+        lease = scheduler.lease(worker)
+        assert lease is not None
+        keys.append(lease.key)
+    assert keys == ["a", "d", "b", "e"], "each gets first what it was told of"
+    assert scheduler.foretell("1", 3, 100) == [("f", range(2)), ("g", range(2))], "and is told of what follows"
+
+
+def test_nobody_waits_for_what_was_foretold_to_another() -> None:
+    scheduler, _ = _made(dict.fromkeys("abcd", 1))
+    for worker in ("slow", "fast"):
+        scheduler.join(worker)
+    assert len(scheduler.foretell("slow", 16, 100)) == 4
+    keys = []
+    for _ in range(3):
+        lease = scheduler.lease("fast")
+        assert lease is not None
+        keys.append(lease.key)
+        scheduler.complete("fast", lease.number, ["x"])
+    assert keys == ["d", "c", "b"], "what the other has least likely prepared"
+    lease = scheduler.lease("slow")
+    assert lease is not None
+    assert lease.key == "a"
+
+
+@pytest.mark.parametrize("how", ["lost", "leave"])
+def test_what_was_foretold_to_one_that_is_gone_is_free_again(how: str) -> None:
+    scheduler, _ = _made(dict.fromkeys("abc", 1))
+    scheduler.join("1")
+    assert len(scheduler.foretell("1", 16, 100)) == 3
+    if how == "lost":
+        scheduler.lost("1", "died")
+    else:
+        scheduler.leave("1")
+    scheduler.join("2")
+    assert [key for key, _ in scheduler.foretell("2", 16, 100)] == ["a", "b", "c"]
 
 
 def test_the_time_out_runs_from_the_moment_a_lease_begins() -> None:

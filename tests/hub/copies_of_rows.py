@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from tests.benchmarks.image_layouts import SEED_ROWS
+
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -166,35 +168,10 @@ def _mmbench() -> list[dict[str, Any]]:
 
 
 MMBENCH = _mmbench()
+# The hub's copy has the official columns, its pictures in a column of their own, and a segment in every row.
 SEED = [
-    {
-        "answer": "C",
-        "choice_a": "One",
-        "choice_b": "Two",
-        "choice_c": "Three",
-        "choice_d": "Four",
-        "data_id": "900001_12345",
-        "data_type": "image",
-        "question": "How many ducks are there?",
-        "question_id": "900001",
-        "question_type_id": 5,
-        "segment": None,
-        "image": [RED],
-    },
-    {
-        "answer": "B",
-        "choice_a": "open tin",
-        "choice_b": "stir pot",
-        "choice_c": "wash cup",
-        "choice_d": "peel egg",
-        "data_id": "P99/P99_01.MP4",
-        "data_type": "video",
-        "question": "What comes next?",
-        "question_id": "v900",
-        "question_type_id": 11,
-        "segment": [12.0, 20.0],
-        "image": [RED, BLUE],
-    },
+    {**row, "segment": row.get("segment"), "image": pictures}
+    for row, pictures in zip(SEED_ROWS, ([RED], [RED, BLUE]), strict=True)
 ]
 MMVET = [
     {

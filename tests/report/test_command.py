@@ -233,3 +233,39 @@ def test_categories_show_their_intervals(made: Path, capsys: pytest.CaptureFixtu
     assert ends
     for low, high in ends:
         assert f'title="95 % interval">{low:.1f} to {high:.1f}<' in page
+
+
+def test_the_page_says_what_the_run_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = write_questions(tmp_path / "data")
+    run = answer_questions(tmp_path, "run", dict.fromkeys(ids, "cat"))
+    path = run.folder / "costs.json"
+    document = json.loads(path.read_text())
+    cost = document["tasks"]["made_qa"]
+    cost |= {"device_seconds": 12345.67, "samples_per_second": 3.21, "new_tokens_per_second": 99.5}
+    cost |= {"peak_memory_bytes": 12_340_000_000, "peak_memory_of": "cuda", "joules": 36_000.0, "energy_unknown": None}
+    cost["waited_seconds"] = {HOSTILE: 4.5}
+    path.write_text(json.dumps(document))
+    page = Path(_report(capsys, tmp_path, "run")[1].strip())
+    tags = _parsed(page)
+    text = "".join(tags.text)
+    for said in ("12,345.7 device-s", "3.21", "99.5", "12.34 GB", "10.000 Wh", f"{HOSTILE} 4.5"):
+        assert said in text
+    assert not [tag for tag, _ in tags.tags if tag in ("img", "textarea")]
+    cost |= {"joules": None, "energy_unknown": f"no counter {HOSTILE}"}
+    path.write_text(json.dumps(document))
+    _report(capsys, tmp_path, "run")
+    assert f"Energy is not known: no counter {HOSTILE}." in "".join(_parsed(page).text)
+
+
+def test_a_run_without_costs_has_a_page_without_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = write_questions(tmp_path / "data")
+    path = answer_questions(tmp_path, "run", dict.fromkeys(ids, "cat")).folder / "costs.json"
+    path.unlink()
+    code, out, _ = _report(capsys, tmp_path, "run")
+    assert code == 0
+    assert 'id="cost"' not in Path(out.strip()).read_text()
+    path.write_text('{"schema": 1, "tasks": {"made_qa": {"device_seconds": "<b>much</b>"}}}')
+    code, _, err = _report(capsys, tmp_path, "run")
+    assert code == 2
+    assert "costs.json is damaged" in err
+    assert "lavit-eval score" in err

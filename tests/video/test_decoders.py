@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -15,15 +16,18 @@ from lavit_eval.errors import MediumError
 from lavit_eval.sample import Medium, Segment
 from lavit_eval.video.cache import ClipCache
 from lavit_eval.video.decoders import Decoders
-from lavit_eval.video.loaded import Loaded, load_medium
+from lavit_eval.video.errand import Errand
+from lavit_eval.video.loaded import Loaded, load_medium, loading
 from lavit_eval.video.settings import VideoSettings
 from tests.models.video_lavit.media import write_picture, write_video
 
 SETTINGS = VideoSettings(size=28, max_clips=2)
 MOODY = """
 import os, signal
+from lavit_eval.video import loaded
 from lavit_eval.video.decoder import main
-from lavit_eval.video.loaded import load_medium
+
+load_medium = loaded.load_medium
 
 def load(medium, settings, cache):
     path = medium.path
@@ -37,15 +41,20 @@ def load(medium, settings, cache):
         raise RuntimeError("nobody foresaw")
     return load_medium(medium, settings, cache)
 
-main(load)
+loaded.load_medium = load
+main()
 """
 
 
 @pytest.fixture
 def decoders() -> Iterator[Decoders]:
-    made = Decoders(1, SETTINGS, command=(sys.executable, "-c", MOODY))
+    made = Decoders(1, command=(sys.executable, "-c", MOODY))
     yield made
     made.close()
+
+
+def _errand(medium: Medium) -> Errand:
+    return loading(medium, SETTINGS, None)
 
 
 def _settled(decoders: Decoders, ready: int) -> None:
@@ -84,42 +93,96 @@ def test_what_comes_out_is_what_this_process_makes_and_one_that_kills_fails_alon
     paths["damaged"].write_bytes(content[: len(content) // 3])
     media = {name: Medium("image" if name == "picture" else "video", str(path), name) for name, path in paths.items()}
     media["part"] = dataclasses.replace(media["video"], segment=Segment.seconds(0.1, 1.7))
-    decoders.foresee(list(media.items()))
+    decoders.foresee([(name, _errand(medium)) for name, medium in media.items()])
     _settled(decoders, len(media))
-    for name in ("picture", "video", "once", "part"):
-        found = decoders.take(name)
-        assert found is not None
-        _equal(found, load_medium(media[name], SETTINGS, None))
-    with pytest.raises(MediumError) as here:
-        load_medium(media["damaged"], SETTINGS, None)
-    with pytest.raises(MediumError) as there:
-        decoders.take("damaged")
-    assert str(there.value) == str(here.value)
-    with pytest.raises(MediumError, match=r"kills.mp4 ended the process that decoded it \(-9\), twice"):
-        decoders.take("kills")
-    # What nobody foresaw is for the model's own process to meet.
-    assert decoders.take("raises") is None
+    for name in media:
+        if name == "kills":
+            with pytest.raises(MediumError, match=r"kills.mp4 ended the process that decoded it \(-9\), twice"):
+                decoders.take(name)
+        elif name == "damaged":
+            with pytest.raises(MediumError) as here:
+                load_medium(media[name], SETTINGS, None)
+            with pytest.raises(MediumError) as there:
+                decoders.take(name)
+            assert str(there.value) == str(here.value)
+        elif name == "raises":
+            # What nobody foresaw is for the model's own process to meet.
+            assert decoders.take(name) is None
+        else:
+            found = decoders.take(name)
+            assert found is not None
+            _equal(Loaded.of(found), load_medium(media[name], SETTINGS, None))
     assert decoders._held == 0
     assert decoders.take("never foreseen") is None
 
 
-def test_no_more_is_held_than_was_allowed_and_nobody_waits_for_what_is_not_begun(tmp_path: Path) -> None:
-    media = [Medium("image", str(write_picture(tmp_path / f"{n}.png", n)), str(n)) for n in range(6)]
-    size = load_medium(media[0], SETTINGS, None).size
-    decoders = Decoders(1, SETTINGS, held_bytes=2 * size)
+@pytest.fixture
+def media(tmp_path: Path) -> list[Medium]:
+    """Return six pictures of one size, named by their place."""
+    return [Medium("image", str(write_picture(tmp_path / f"{n}.png", n)), str(n)) for n in range(6)]
+
+
+@pytest.fixture
+def two_held(media: list[Medium]) -> Iterator[Decoders]:
+    """Return decoders that hold two pictures."""
+    made = Decoders(1, held_bytes=2 * load_medium(media[0], SETTINGS, None).size)
+    yield made
+    made.close()
+
+
+def test_no_more_is_held_than_was_allowed_and_nobody_waits_for_what_is_not_begun(
+    media: list[Medium], two_held: Decoders
+) -> None:
+    two_held.foresee([(medium.name, _errand(medium)) for medium in media])
+    _settled(two_held, 2)
+    time.sleep(0.2)
+    assert set(two_held._ready) == {"0", "1"}
+    assert two_held.take("0") is not None
+    _settled(two_held, 2)
+    assert set(two_held._ready) == {"1", "2"}
+    # Known already, so that it need not be held.
+    assert two_held.take("1", wanted=False) is not None
+    _settled(two_held, 2)
+    assert set(two_held._ready) == {"2", "3"}
+    assert two_held.take("5") is None
+
+
+def test_what_is_passed_over_is_dropped_and_makes_room(media: list[Medium], two_held: Decoders) -> None:
+    foreseen = [(medium.name, _errand(medium)) for medium in media]
+    two_held.foresee(foreseen)
+    _settled(two_held, 2)
+    # Others had 0 to 2; what is not ready is nobody's to wait for.
+    assert two_held.take("3") is None
+    _settled(two_held, 2)
+    assert set(two_held._ready) == {"4", "5"}
+    assert set(two_held._order) == {"4", "5"}
+    assert two_held._held == 2 * load_medium(media[0], SETTINGS, None).size
+    # What comes back to this one after all is foreseen again, and follows what is known.
+    two_held.foresee([foreseen[1]])
+    assert two_held.take("4") is not None
+    assert two_held.take("5") is not None
+    _settled(two_held, 1)
+    found = two_held.take("1")
+    assert found is not None
+    _equal(Loaded.of(found), load_medium(media[1], SETTINGS, None))
+    assert (two_held._held, len(two_held._order), two_held._ready) == (0, 0, {})
+
+
+def test_what_is_dropped_while_it_is_made_is_not_kept(tmp_path: Path, media: list[Medium]) -> None:
+    slow = "import time; from lavit_eval.video import loaded; from lavit_eval.video.decoder import main\n"
+    slow += "load = loaded.load_medium\n"
+    slow += "def later(medium, *told):\n    time.sleep(0.5 * (medium.name == '0'))\n    return load(medium, *told)\n"
+    slow += "loaded.load_medium = later\nmain()\n"
+    decoders = Decoders(1, command=(sys.executable, "-c", slow))
     try:
-        decoders.foresee([(medium.name, medium) for medium in media])
-        _settled(decoders, 2)
-        time.sleep(0.2)
-        assert set(decoders._ready) == {"0", "1"}
-        assert decoders.take("5") is None
-        assert decoders.take("0") is not None
-        _settled(decoders, 2)
-        assert set(decoders._ready) == {"1", "2"}
-        # Known already, so that it need not be held.
-        assert decoders.take("1", wanted=False) is not None
-        _settled(decoders, 2)
-        assert set(decoders._ready) == {"2", "3"}
+        decoders.foresee([(medium.name, _errand(medium)) for medium in media[:3]])
+        deadline = time.monotonic() + 120
+        while not (decoders._running == {"0"} and any(process.started for process in decoders._processes)):
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        assert decoders.take("1") is None
+        _settled(decoders, 1)
+        assert set(decoders._ready) == {"2"}
     finally:
         decoders.close()
 
@@ -127,14 +190,28 @@ def test_no_more_is_held_than_was_allowed_and_nobody_waits_for_what_is_not_begun
 def test_the_cache_on_disk_is_filled(tmp_path: Path) -> None:
     cache = ClipCache(tmp_path / "cache")
     medium = Medium("video", str(write_video(tmp_path / "a.mp4", 1, seconds=2)), "a")
-    decoders = Decoders(1, SETTINGS, cache)
+    decoders = Decoders(1)
     try:
-        decoders.foresee([("a", medium)])
+        decoders.foresee([("a", loading(medium, SETTINGS, cache))])
         _settled(decoders, 1)
-        found = decoders.take("a")
+        taken = decoders.take("a")
     finally:
         decoders.close()
-    assert found is not None
+    assert taken is not None
+    found = Loaded.of(taken)
     kept = cache.get(found.digest, SETTINGS)
     assert kept is not None
     assert kept.motions.tobytes() == (found.motions.tobytes() if found.motions is not None else b"")
+
+
+def test_an_errand_comes_back_as_it_was_and_is_another_one_when_its_file_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"one")
+    medium = Medium("video", str(path), "a", Segment.frames(1, 20, 3), 3)
+    errand = _errand(medium)
+    assert Errand.unpacked(json.loads(json.dumps(errand.packed()))) == errand
+    before = errand.key()
+    assert _errand(medium).key() == before
+    assert _errand(dataclasses.replace(medium, segment=Segment.frames(1, 21, 3))).key() != before
+    path.write_bytes(b"other")
+    assert errand.key() != before

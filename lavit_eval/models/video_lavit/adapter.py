@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lavit_eval.digests import cache_folder
 from lavit_eval.errors import UsageError
-from lavit_eval.models.protocol import Demand, ModelOptions
+from lavit_eval.models.protocol import Demand, Fit, ModelOptions
 from lavit_eval.models.video_lavit.arguments import Arguments
 from lavit_eval.models.video_lavit.checkpoint import UNDERSTANDING_FOLDER, checkpoint_digest, find_checkpoint, find_root
 from lavit_eval.sample import JSON, Request, RequestKind, Response, Sample
 
 if TYPE_CHECKING:
+    from lavit_eval.models.video_lavit.foresight import Foresight
     from lavit_eval.models.video_lavit.maker import Maker
     from lavit_eval.models.video_lavit.respondent import Respondent
-
+    from lavit_eval.models.video_lavit.sight import Sight
 
 NO_CHECKPOINT = (
     "The model video-lavit needs --checkpoint DIR (or a hub id in the local cache); "
@@ -45,9 +46,13 @@ class VideoLavit:
     reads_samples: ClassVar[bool] = False
     """Whether it must be told all samples of a task."""
 
-    def __init__(self, answering: Callable[[], Respondent], making: Callable[[], Maker]) -> None:
+    def __init__(
+        self, answering: Callable[[], Respondent], making: Callable[[], Maker], foresight: Foresight | None = None
+    ) -> None:
         self._answering = answering
         self._making = making
+        self.foresight = foresight
+        """Who has media prepared before they are needed, if anybody."""
 
     @cached_property
     def respondent(self) -> Respondent:
@@ -142,55 +147,74 @@ class VideoLavit:
         Arguments.parse(options.arguments)
         parse_device(options.device)
         parse_dtype(options.dtype)
-        model = cls(lambda: _load_respondent(options), lambda: _load_maker(options))
+        foresight = _load_foresight(options)
+        model = cls(lambda: _load_respondent(options, foresight), lambda: _load_maker(options, foresight), foresight)
         _ = model.respondent if requested_kinds(options) & ANSWERING else model.maker
         return model
 
     @classmethod
-    def fit_batches(cls, options: ModelOptions, demands: Sequence[Demand]) -> tuple[list[int], Self]:
+    def fit_batches(cls, options: ModelOptions, demands: Sequence[Demand]) -> tuple[list[Fit], Self]:
         """Return how many requests of each demand the device takes together, and the loaded model.
 
-        Images and videos go through stages with sizes of their own; of them, as many are planned together as the
-        language model writes together. Raises UsageError as `load`.
+        Images and videos go through stages with sizes of their own. Raises UsageError as `load`.
         """
         from lavit_eval.models.video_lavit.batch_fitting import CudaCard, fit
         from lavit_eval.models.video_lavit.loading import parse_device
+        from lavit_eval.models.video_lavit.stage_fitting import fit_stages
 
-        model, arguments = cls.load(options), Arguments.parse(options.arguments)
+        model, clips = cls.load(options), Arguments.parse(options.arguments).max_clips
         card = CudaCard(parse_device(options.device))
-        found = [
-            fit(model.respondent.model, demand, arguments.max_clips, card)
-            if demand.kind in ANSWERING
-            else arguments.llm_batch
-            for demand in demands
-        ]
-        return found, model
+        # What makes comes first: its parts then lie on the card, as they will when the same run answers after it made.
+        making = {place: each for place, each in enumerate(demands) if each.kind in GENERATING}
+        found = {place: fit_stages(model.maker, demand, card) for place, demand in making.items()}
+        for place, demand in enumerate(demands):
+            if place not in making:
+                found[place] = Fit(fit(model.respondent.model, demand, clips, card))
+        return [found[place] for place in range(len(demands))], model
 
     @classmethod
-    def stage_batches(cls, options: ModelOptions) -> dict[str, JSON]:
-        """Return what belongs to a run's identity as the batch size does: the sizes of the stages of generation."""
+    def stage_batches(cls, options: ModelOptions, fitted: bool) -> dict[str, JSON]:
+        """Return what belongs to a run's identity as the batch size does: the sizes of the stages of generation.
+
+        Args:
+            options: Of the model.
+            fitted: Whether the device decides about those that nobody gave; they are "auto" then.
+        """
         if not requested_kinds(options) & GENERATING:
             return {}
         arguments = Arguments.parse(options.arguments)
-        names = ("llm_batch", "image_batch", "video_batch")
-        return {"stage_batches": {name: getattr(arguments, name) for name in names}}
+        sizes: dict[str, JSON] = dict(arguments.stage_batches())
+        if fitted:
+            sizes = {name: arguments.given_batch(name) or "auto" for name in sizes}
+        return {"stage_batches": sizes}
+
+    @classmethod
+    def kept_bytes(cls, kind: RequestKind, making: Mapping[str, JSON]) -> int:
+        """Return about how many bytes its stages keep of a request until its file is written (raises UsageError)."""
+        from lavit_eval.generation_settings import GenerationSettings
+        from lavit_eval.models.video_lavit.kept_size import kept_bytes
+
+        return kept_bytes(kind, GenerationSettings.parse(kind, making))
 
     def prepare(self, task: str, samples: Sequence[Sample]) -> None:
         """Need nothing."""
 
-    def foresee(self, requests: Sequence[Request]) -> None:
-        """Have the media of requests preprocessed ahead that will be asked soon; may be called from any thread."""
-        respondent: Respondent | None = self.__dict__.get("respondent")
-        if respondent is not None:
-            respondent.sight.foresee(medium for request in requests for medium in request.media)
+    @property
+    def foresee(self) -> Callable[[Sequence[Request]], None] | None:
+        """Who may be told, from any thread, of requests that will probably be made soon; None if nobody would care."""
+        return None if self.foresight is None else self.foresight.foresee
 
     def timings(self) -> Mapping[str, float]:
         """Return the seconds for which the device waited for media to be preprocessed, since this was last asked."""
-        respondent: Respondent | None = self.__dict__.get("respondent")
-        if respondent is None:
-            return {}
-        waited, respondent.sight.waited = respondent.sight.waited, 0.0
-        return {"preprocess": waited}
+        waiting: list[Sight | Maker] = []
+        if "respondent" in self.__dict__:
+            waiting.append(self.respondent.sight)
+        if "maker" in self.__dict__:
+            waiting.append(self.maker)
+        waited = sum(each.waited for each in waiting)
+        for each in waiting:
+            each.waited = 0.0
+        return {"preprocess": waited} if waiting else {}
 
     def respond(self, requests: Sequence[Request]) -> list[Response]:
         """Answer a batch; a request whose medium cannot be used fails with the reason.
@@ -221,14 +245,24 @@ def decoder_count(arguments: Arguments, device: str) -> int:
     return 0 if device == "cpu" or cores < FEWEST_CORES else MOST_DECODERS
 
 
-def _load_respondent(options: ModelOptions) -> Respondent:
+def _load_foresight(options: ModelOptions) -> Foresight | None:
+    arguments = Arguments.parse(options.arguments)
+    count = decoder_count(arguments, options.device)
+    if not count or not requested_kinds(options) & (ANSWERING | {"reconstruct_video"}):
+        return None
+    from lavit_eval.models.video_lavit.foresight import Foresight
+    from lavit_eval.video.decoders import Decoders
+
+    return Foresight(Decoders(count), arguments.encoder_threads)
+
+
+def _load_respondent(options: ModelOptions, foresight: Foresight | None) -> Respondent:
     from lavit_eval.models.video_lavit.attention import check_backend
     from lavit_eval.models.video_lavit.loading import load_understanding, parse_device, parse_dtype, read_blueprint
     from lavit_eval.models.video_lavit.respondent import Respondent
     from lavit_eval.models.video_lavit.sight import Sight
     from lavit_eval.models.video_lavit.tokenizer import Tokenizer
     from lavit_eval.video.cache import ClipCache
-    from lavit_eval.video.decoders import Decoders
 
     arguments = Arguments.parse(options.arguments)
     device, dtype = parse_device(options.device), parse_dtype(options.dtype)
@@ -242,20 +276,21 @@ def _load_respondent(options: ModelOptions) -> Respondent:
     cache = ClipCache(cache_folder() / "clips") if arguments.video_cache == "on" else None
     settings = arguments.video(blueprint.sizes.visual.image_size)
     argmax, still = arguments.token_select == "argmax", arguments.motion_tokens == "off"
-    count = decoder_count(arguments, options.device)
-    decoders = Decoders(count, settings, cache) if count else None
+    decoders = None if foresight is None else foresight.decoders
     sight = Sight(model, settings, argmax, cache, still, decoders)
+    if foresight is not None:
+        foresight.sight = sight
     return Respondent(model, tokenizer, sight, arguments.long_prompt, arguments.shared_prefix == "on")
 
 
-def _load_maker(options: ModelOptions) -> Maker:
+def _load_maker(options: ModelOptions, foresight: Foresight | None) -> Maker:
     from lavit_eval.models.video_lavit.loading import parse_device, parse_dtype
     from lavit_eval.models.video_lavit.maker import Maker
     from lavit_eval.models.video_lavit.parts import Parts
 
     arguments, root = Arguments.parse(options.arguments), _root(options)
     parts = Parts(root, parse_device(options.device), parse_dtype(options.dtype), arguments.offload)
-    return Maker(root, parts, arguments)
+    return Maker(root, parts, arguments, None if foresight is None else foresight.decoders)
 
 
 def _generation_identity(options: ModelOptions, arguments: Arguments, kinds: frozenset[RequestKind]) -> dict[str, JSON]:

@@ -32,6 +32,8 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "image_batch": (1, 1000),
     "video_batch": (1, 1000),
 }
+STAGE_BATCHES: Mapping[str, int] = {"llm_batch": 32, "image_batch": 8, "video_batch": 2}
+"""Stage of making -> how many requests go through it together where neither user nor device decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,12 @@ class Arguments:
     """Whether the halves of the guidance of diffusion run one after the other; the same but for rounding."""
     offload: str = "auto"
     """Whether idle parts of the generating model wait in the CPU's memory; changes no result."""
-    llm_batch: int = 32
-    """Of a planned batch of images or videos, how many the language model writes together."""
-    image_batch: int = 8
-    """How many of their images and keyframes are denoised together."""
-    video_batch: int = 2
-    """How many of their clips are denoised together."""
+    llm_batch: int | None = None
+    """Of a planned batch of images or videos, how many the language model writes together (default: by the device)."""
+    image_batch: int | None = None
+    """How many of their images and keyframes are denoised together (default: by the device)."""
+    video_batch: int | None = None
+    """How many of their clips are denoised together (default: by the device)."""
     keyframe_pipeline: str = ""
     """Folder of another text-to-image model, a pipeline of diffusers, which makes the first keyframe of videos."""
     keyframe_guidance: float = 3.0
@@ -86,6 +88,15 @@ class Arguments:
                 )
             values[key] = _value(key, text)
         return cls(**values)
+
+    def stage_batches(self) -> dict[str, int]:
+        """Return how many requests go through each stage of making together where the device is not asked."""
+        return {name: self.given_batch(name) or size for name, size in STAGE_BATCHES.items()}
+
+    def given_batch(self, name: str) -> int | None:
+        """Return what was said of a stage ("llm_batch"); None where nothing was."""
+        given: int | None = getattr(self, name)
+        return given
 
     def video(self, size: int | None = None) -> VideoSettings:
         """Return how a video file becomes clips, with keyframes of `size` pixels a side (default: as published)."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from PIL import Image
@@ -28,12 +29,15 @@ from lavit_eval.models.video_lavit.made_file import GENERATED_FPS, store_drawing
 from lavit_eval.models.video_lavit.parts import Parts
 from lavit_eval.models.video_lavit.placed_author import PlacedAuthor
 from lavit_eval.models.video_lavit.prompts import Picture, Prompt, picture_codes
-from lavit_eval.models.video_lavit.recording import RECONSTRUCTION_FPS, Recording, load_recording
+from lavit_eval.models.video_lavit.recording import RECONSTRUCTION_FPS, Recording, prepare, recording_of
 from lavit_eval.models.video_lavit.stages import NO_MEMORY, KeptStages, Stages, StageSizes
 from lavit_eval.models.video_lavit.token_selector import gumbel_noise
 from lavit_eval.models.video_lavit.tokenizer import Tokenizer
 from lavit_eval.sample import Request, RequestKind, Response
 from lavit_eval.video.picture import open_picture
+
+if TYPE_CHECKING:
+    from lavit_eval.video.decoders import Decoders
 
 Made = TypeVar("Made")
 Result = Drawing | Footage | GenerationError
@@ -48,8 +52,6 @@ class _Row:
     request: Request
     parts: tuple[str | Picture, ...] = ()
     recording: Recording | None = None
-    draws: SeededDraws | None = None
-    """Those of a recording, some of which chose its clip."""
     digests: dict[str, str | list[str]] = field(default_factory=dict)
 
 
@@ -65,11 +67,15 @@ class Maker:
         parts: Its parts.
         arguments: `low_memory`, `token_select`, `encoder_threads`, `keyframe_pipeline`, `keyframe_guidance` and the
             sizes of stages.
+        decoders: Who prepares recordings ahead, if anybody.
     """
 
-    def __init__(self, root: Path, parts: Parts, arguments: Arguments) -> None:
+    def __init__(self, root: Path, parts: Parts, arguments: Arguments, decoders: Decoders | None = None) -> None:
         self.parts = parts
         self.arguments = arguments
+        self.decoders = decoders
+        self.waited = 0.0
+        """Seconds for which the parts waited for media, since somebody last set this to 0."""
         self.tokens = read_generation_sizes(root).tokens
         self.root = root
         self._authors: dict[bool, PlacedAuthor] = {}
@@ -107,7 +113,7 @@ class Maker:
                 continue
             with self._failing(request, place, found):
                 row = self._in_memory(partial(self._prepare, place, request, kinds[place], pictures[place]))
-                key = canonical_json([request.kind, dict(request.generation)])
+                key = canonical_json([request.kind, dict(request.generation), dict(request.stages)])
                 groups.setdefault(key, (kinds[place], request.kind, []))[2].append(row)
         for settings, kind, rows in groups.values():
             found |= self._serve(rows, settings, kind)
@@ -169,39 +175,40 @@ class Maker:
         return row
 
     def _prepare_recording(self, place: int, request: Request, settings: GenerationSettings) -> _Row:
-        if len(request.media) != 1 or request.media[0].kind != "video":
+        errand = recording_of(request, settings, self.arguments.encoder_threads)
+        if errand is None:
             raise MediumError(f"A reconstruction takes one video, not {len(request.media)} media.")
-        path, draws = Path(request.media[0].path), SeededDraws(request.seeds.write)
-        with self.parts.timed("preprocess"):
-            recording = load_recording(
-                path,
-                settings.video_width,
-                settings.video_height,
-                settings.motion,
-                draws,
-                self.arguments.encoder_threads,
-                request.media[0].segment,
-            )
+        with self._waiting():
+            ahead = None if self.decoders is None else self.decoders.take(errand.key())
+            recording = Recording.of(ahead or prepare(errand.medium, **errand.arguments))
         digests: dict[str, str | list[str]] = {
             "keyframes": digest_bytes(recording.frames[:1].numpy().tobytes()),
             "motion": digest_bytes(recording.motion.contiguous().numpy().tobytes()),
         }
-        return _Row(place, request, recording=recording, draws=draws, digests=digests)
+        return _Row(place, request, recording=recording, digests=digests)
 
     def _read_picture(self, kind: str, path: Path) -> tuple[Image.Image, str]:
         if kind != "image":
             raise MediumError(f"{path} is a video, but only pictures can stand in the prompt of an image or video.")
-        with self.parts.timed("preprocess"):
+        with self._waiting():
             return open_picture(path)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Count the time of what happens inside as spent on media."""
+        began = time.perf_counter()
+        try:
+            with self.parts.timed("preprocess"):
+                yield
+        finally:
+            self.waited += time.perf_counter() - began
 
     def _make_keyframe(self, request: Request, settings: GenerationSettings) -> tuple[Image.Image, str]:
         """Return a picture of the text by the other model, with the SHA-256 of its pixels."""
-        if "keyframe_pipeline" not in self.parts:
-            loaded = load_pipeline(Path(self.arguments.keyframe_pipeline), self.parts.dtype)
-            self.parts.put("keyframe_pipeline", _Movable(loaded))
-        with self.parts.at_work("keyframe", "keyframe_pipeline"):
+        name = self.keyframe_part()
+        with self.parts.at_work("keyframe", name):
             picture = make_keyframe(
-                self.parts.get("keyframe_pipeline").pipeline,
+                self.parts.get(name).pipeline,
                 request.text,
                 request.seeds.write,
                 settings.width,
@@ -210,6 +217,13 @@ class Maker:
                 self.arguments.keyframe_guidance,
             )
         return picture, digest_bytes(picture.tobytes())
+
+    def keyframe_part(self) -> str:
+        """Return the name of the part that makes first keyframes, loaded now (raises UsageError if it cannot be)."""
+        if "keyframe_pipeline" not in self.parts:
+            loaded = load_pipeline(Path(self.arguments.keyframe_pipeline), self.parts.dtype)
+            self.parts.put("keyframe_pipeline", _Movable(loaded))
+        return "keyframe_pipeline"
 
     def _codes(self, image: Image.Image, digest: str, request: Request) -> tuple[int, ...]:
         """Return the visual codes of a picture, which depend on it and on the seed of what is seen of it."""
@@ -231,8 +245,8 @@ class Maker:
         return found
 
     def _stages(self, rows: Sequence[_Row], settings: GenerationSettings, kind: RequestKind) -> KeptStages:
-        given = self.arguments
-        sizes = StageSizes(given.llm_batch, given.image_batch, given.video_batch)
+        planned = {**self.arguments.stage_batches(), **rows[0].request.stages}
+        sizes = StageSizes(planned["llm_batch"], planned["image_batch"], planned["video_batch"])
         output = rows[0].request.output
         keys = [kind, canonical_json(dict(rows[0].request.generation)), *(list(row.request.key) for row in rows)]
         return KeptStages(sizes, None if output is None else Path(output).parent.parent, keys, self.parts.release)

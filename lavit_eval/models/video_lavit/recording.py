@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
 
 from lavit_eval.errors import MediumError
-from lavit_eval.generation_settings import LATENT_FACTOR
+from lavit_eval.generation_settings import LATENT_FACTOR, GenerationSettings
 from lavit_eval.models.video_lavit.config import MOTION_GRID
-from lavit_eval.models.video_lavit.draws import Draws
+from lavit_eval.models.video_lavit.draws import Draws, SeededDraws
 from lavit_eval.models.video_lavit.frames import resize_frames
-from lavit_eval.sample import Segment
+from lavit_eval.sample import Medium, Request, Segment
 from lavit_eval.video.clips import coded_stream
+from lavit_eval.video.errand import Errand, Prepared
 from lavit_eval.video.settings import CLIP_FRAMES, GROUP, VideoSettings
 from lavit_eval.video.vectors import block_map, clip_motion
 
@@ -34,6 +35,12 @@ class Recording:
     """float32 `[2, 24, height / 8, width / 8]`; or, on its way to tokens, `[2, 24, 20, 36]` and ten times as large."""
     start: int
     """The first frame's place in the re-encoded stream."""
+
+    @classmethod
+    def of(cls, prepared: Prepared) -> Self:
+        """Return what another process brought back from the errand of `recording_of`."""
+        frames, motion = map(torch.from_numpy, prepared.arrays)
+        return cls(frames, motion, prepared.facts["start"])
 
 
 def regular_starts(frame_types: str) -> list[int]:
@@ -88,3 +95,26 @@ def load_recording(
             frames.append(resize_frames(picture, height, width))
             maps.append(block_map(frame.vectors, frame.height, frame.width, rescale=not raw))
     return Recording(torch.cat(frames), clip_motion(maps, *grid), start)
+
+
+def recording_of(request: Request, settings: GenerationSettings, encoder_threads: int) -> Errand | None:
+    """Return the errand that takes the recording of a request; None unless it shows one video."""
+    if len(request.media) != 1 or request.media[0].kind != "video":
+        return None
+    told = {
+        "width": settings.video_width,
+        "height": settings.video_height,
+        "motion": settings.motion,
+        "seed": request.seeds.write,
+        "encoder_threads": encoder_threads,
+    }
+    return Errand(f"{__name__}:prepare", request.media[0], told)
+
+
+def prepare(
+    medium: Medium, width: int, height: int, motion: Literal["raw", "tokens"], seed: int, encoder_threads: int
+) -> Prepared:
+    """Take a recording, its clip chosen by the first draw of a seed (raises MediumError as `load_recording`)."""
+    path, draws = Path(medium.path), SeededDraws(seed)
+    found = load_recording(path, width, height, motion, draws, encoder_threads, medium.segment)
+    return Prepared({"start": found.start}, (found.frames.numpy(), found.motion.contiguous().numpy()))

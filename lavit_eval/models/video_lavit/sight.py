@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,13 +17,14 @@ from lavit_eval.models.video_lavit.splice import clip_blocks, image_block
 from lavit_eval.models.video_lavit.token_selector import gumbel_noise
 from lavit_eval.models.video_lavit.understanding import UnderstandingModel
 from lavit_eval.sample import Medium, Seeds
-from lavit_eval.video.loaded import Loaded, load_medium
+from lavit_eval.video.loaded import Loaded, load_medium, loading
 from lavit_eval.video.picture import normalise
 from lavit_eval.video.settings import VideoSettings
 
 if TYPE_CHECKING:
     from lavit_eval.video.cache import ClipCache
     from lavit_eval.video.decoders import Decoders
+    from lavit_eval.video.errand import Errand
 
 _LOADED_BYTES = 256 << 20
 _SEEN_BYTES = 512 << 20
@@ -89,21 +88,21 @@ class Sight:
         self._seen: BoundedCache[Seen] = BoundedCache(_SEEN_BYTES)
         self._codes: BoundedCache[Tensor] = BoundedCache(_SEEN_BYTES // 8)
 
-    def foresee(self, media: Iterable[Medium]) -> None:
-        """Have media preprocessed ahead that will be asked for in this order; may be called from any thread."""
-        if self.decoders is not None:
-            keys = ((_key(medium), medium) for medium in media)
-            self.decoders.foresee([(key, medium) for key, medium in keys if key not in self._loaded])
+    def errand(self, medium: Medium) -> Errand | None:
+        """Return what loads a medium in another process, None if it is loaded; may be called from any thread."""
+        errand = loading(medium, self.settings, self.cache)
+        return None if errand.key() in self._loaded else errand
 
     def load(self, medium: Medium) -> Loaded:
         """Return a medium after preprocessing (raises MediumError)."""
-        key = _key(medium)
+        key = loading(medium, self.settings, self.cache).key()
         found = self._loaded.get(key)
         began = time.perf_counter()
         try:
             # What was foreseen and is there already must not be held for ever.
             ahead = None if self.decoders is None else self.decoders.take(key, wanted=found is None)
-            found = found or ahead or load_medium(medium, self.settings, self.cache)
+            if found is None:
+                found = Loaded.of(ahead) if ahead is not None else load_medium(medium, self.settings, self.cache)
         finally:
             self.waited += time.perf_counter() - began
         self._loaded.put(key, found, found.size)
@@ -152,19 +151,6 @@ class Sight:
             codes = self.model.read_motion(torch.from_numpy(loaded.motions))
             self._codes.put(loaded.digest, codes, codes.numel() * codes.element_size())
         return codes
-
-
-def _key(medium: Medium) -> Hashable:
-    return medium, _file_state(medium.path)
-
-
-def _file_state(path: str) -> tuple[int, int, int] | None:
-    """Return what changes when a file is replaced; None if there is no file, which its reader then says."""
-    try:
-        state = os.stat(path)
-    except OSError:
-        return None
-    return state.st_size, state.st_mtime_ns, state.st_ino
 
 
 def _digests(stack: NDArray[np.uint8] | NDArray[np.float32]) -> tuple[str, ...]:

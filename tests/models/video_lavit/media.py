@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
 import numpy as np
 from PIL import Image
+
+from lavit_eval.sample import Medium
 
 
 def write_picture(path: Path, seed: int) -> Path:
@@ -32,3 +35,11 @@ def write_video(path: Path, seed: int, seconds: int = 10) -> Path:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
     return path
+
+
+def write_media(folder: Path, pictures: Sequence[str], videos: Sequence[str], seconds: int = 10) -> dict[str, Medium]:
+    """Write pictures and videos; return name -> medium."""
+    shown = {name: write_picture(folder / f"{name}.png", seed) for seed, name in enumerate(pictures)}
+    films = {name: write_video(folder / f"{name}.mp4", seed, seconds) for seed, name in enumerate(videos)}
+    found = {name: Medium("image", str(path), path.name) for name, path in shown.items()}
+    return found | {name: Medium("video", str(path), path.name) for name, path in films.items()}

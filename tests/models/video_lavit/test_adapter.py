@@ -1,68 +1,19 @@
+"""Answers of the whole model, and what does not change them."""
+
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from lavit_eval.errors import UsageError
 from lavit_eval.models.protocol import ModelOptions
-from lavit_eval.models.video_lavit import sight
-from lavit_eval.models.video_lavit.adapter import VideoLavit, decoder_count
-from lavit_eval.models.video_lavit.arguments import Arguments
+from lavit_eval.models.video_lavit.adapter import VideoLavit
 from lavit_eval.models.video_lavit.tiny import make_tiny
-from lavit_eval.sample import Medium, Request, Response, Seeds, Settings, derive_seed
-from tests.models.video_lavit.media import write_picture, write_video
-
-GREEDY = Settings(max_new_tokens=8)
-SAMPLED = Settings(max_new_tokens=8, do_sample=True, temperature=0.9, top_p=0.95)
-
-
-@pytest.fixture(scope="module")
-def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Medium]:
-    folder = tmp_path_factory.mktemp("media")
-    pictures = {name: write_picture(folder / f"{name}.png", seed) for seed, name in enumerate(("tree", "house"))}
-    videos = {name: write_video(folder / f"{name}.mp4", seed) for seed, name in enumerate(("run", "jump"))}
-    found = {name: Medium("image", str(path), path.name) for name, path in pictures.items()}
-    return found | {name: Medium("video", str(path), path.name) for name, path in videos.items()}
-
-
-def load(root: Path, **arguments: str) -> VideoLavit:
-    return VideoLavit.load(ModelOptions(checkpoint=str(root), arguments=arguments))
-
-
-def ask(
-    medium: Medium | None,
-    question: str,
-    settings: Settings = GREEDY,
-    repeat: int = 0,
-    per_question: bool = False,
-) -> Request:
-    name = f"{medium.name if medium else 'nothing'}: {question}"
-    seeds = Seeds(42 + repeat, repeat, derive_seed("write", name, str(repeat)), name if per_question else None)
-    return Request(name, repeat, "answer", (medium,) if medium else (), question, settings, seeds)
-
-
-def mixed(media: dict[str, Medium], settings: Settings = GREEDY) -> list[Request]:
-    return [
-        ask(media["run"], "What moves?", settings),
-        ask(None, "Name three colours.", settings),
-        ask(media["tree"], "Is the tree green?", settings),
-        ask(media["run"], "Which way does the square move, left or right?", settings),
-        ask(media["jump"], "How many?", settings),
-        ask(media["house"], "", settings),
-    ]
-
-
-def facts(response: Response) -> tuple[object, ...]:
-    """Return all of a response but its times."""
-    return replace(response, times={}), response.text
+from lavit_eval.sample import Medium, Settings
+from tests.models.video_lavit.asking import GREEDY, SAMPLED, ask, facts, load, mixed, respond_alone
 
 
 @pytest.mark.parametrize("settings", [GREEDY, SAMPLED, Settings(max_new_tokens=6, num_beams=3)], ids=str)
@@ -93,110 +44,6 @@ def test_settings_may_differ_within_a_batch(tiny_root: Path, media: dict[str, Me
     assert all(response.counts["new_tokens"] <= most for response, most in zip(responses, (2, 8, 2), strict=True))
     assert responses[0].text == responses[2].text
     assert [response.sample_id for response in responses] == [short.sample_id, long.sample_id, "again"]
-
-
-class Counter:
-    """Counts how often a model encodes."""
-
-    def __init__(self, model: VideoLavit, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.images: list[int] = []
-        self.clips: list[int] = []
-        language = model.respondent.model
-        encode, read = language.model.visual_tokenizer.encode, language.read_motion
-
-        def counted_encode(pixels: torch.Tensor, noise: torch.Tensor | None) -> object:
-            self.images.append(len(pixels))
-            return encode(pixels, noise)
-
-        def counted_read(motion: torch.Tensor) -> torch.Tensor:
-            self.clips.append(len(motion))
-            return read(motion)
-
-        monkeypatch.setattr(language.model.visual_tokenizer, "encode", counted_encode)
-        monkeypatch.setattr(language, "read_motion", counted_read)
-
-
-def test_each_medium_is_encoded_once_per_repeat(
-    tiny_root: Path, media: dict[str, Medium], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = load(tiny_root)
-    counter = Counter(model, monkeypatch)
-    first = model.respond(mixed(media))
-    clips = first[0].counts["clips_found"]
-    assert clips >= 2
-    assert sorted(counter.images) == [1, 1, clips, clips]
-    assert counter.clips == [clips, clips]
-    model.respond([ask(media["run"], "And now?"), ask(media["tree"], "Still?")])
-    assert len(counter.images) == 4
-    again = model.respond([ask(media["run"], "What moves?", repeat=1), ask(media["run"], "Why?", repeat=1)])
-    assert len(counter.images) == 5
-    assert len(counter.clips) == 2, "no draw changes motion codes"
-    assert again[0].digests["visual_tokens"] == again[1].digests["visual_tokens"]
-    assert again[0].digests["visual_tokens"] != first[0].digests["visual_tokens"]
-    assert again[0].digests["keyframes"] == first[0].digests["keyframes"]
-    assert again[0].digests["motion"] == first[0].digests["motion"]
-
-
-def test_equal_files_are_one_medium(
-    tiny_root: Path, media: dict[str, Medium], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copy(media["tree"].path, tmp_path / "copy.png")
-    model = load(tiny_root)
-    counter = Counter(model, monkeypatch)
-    copied = Medium("image", str(tmp_path / "copy.png"), "copy.png")
-    one, other = model.respond([ask(media["tree"], "What?"), ask(copied, "What?")])
-    assert counter.images == [1]
-    assert one.text == other.text
-    assert one.digests == other.digests
-
-
-def test_a_replaced_file_is_read_again(tiny_root: Path, tmp_path: Path) -> None:
-    path = write_picture(tmp_path / "a.png", 1)
-    medium = Medium("image", str(path), "a.png")
-    model = load(tiny_root)
-    before = model.respond([ask(medium, "What?")])[0]
-    path.unlink()
-    write_picture(path, 2)
-    assert model.respond([ask(medium, "What?")])[0].digests["media"] != before.digests["media"]
-
-
-def test_what_is_forgotten_is_seen_again_alike(
-    tiny_root: Path, media: dict[str, Medium], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = [facts(response) for response in load(tiny_root).respond(mixed(media))]
-    monkeypatch.setattr(sight, "_SEEN_BYTES", 0)
-    monkeypatch.setattr(sight, "_LOADED_BYTES", 0)
-    model = load(tiny_root)
-    counter = Counter(model, monkeypatch)
-    assert [facts(response) for response in model.respond(mixed(media))] == expected
-    assert len(counter.images) == 4, "within a batch nothing is forgotten"
-    assert [facts(response) for response in model.respond(mixed(media))] == expected
-    assert len(counter.images) == 8
-
-
-def test_noise_per_question_draws_anew(tiny_root: Path, media: dict[str, Medium]) -> None:
-    requests = [ask(media["run"], question, per_question=True) for question in ("What?", "Who?")]
-    first, second = load(tiny_root).respond(requests)
-    assert first.digests["visual_tokens"] != second.digests["visual_tokens"]
-    assert first.digests["keyframes"] == second.digests["keyframes"]
-    alike = [replace(request, seeds=replace(request.seeds, question=None)) for request in requests]
-    shared = load(tiny_root).respond(alike)
-    assert shared[0].digests["visual_tokens"] == shared[1].digests["visual_tokens"]
-
-
-def test_argmax_draws_nothing(tiny_root: Path, media: dict[str, Medium], monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object) -> torch.Tensor:
-        raise AssertionError("drew noise")
-
-    monkeypatch.setattr(sight, "gumbel_noise", refuse)
-    model = load(tiny_root, token_select="argmax")
-    counter = Counter(model, monkeypatch)
-    one, other = model.respond([ask(media["tree"], "What?"), ask(media["tree"], "What?", repeat=1)])
-    assert one.digests == other.digests
-    assert one.text == other.text
-    assert counter.images == [1]
-    with pytest.raises(AssertionError, match="drew noise"):
-        load(tiny_root).respond([ask(media["tree"], "What?")])
 
 
 def test_no_global_generator_is_used(tiny_root: Path, media: dict[str, Medium]) -> None:
@@ -270,10 +117,6 @@ def cramped(tmp_path: Path, context: int, **more: int) -> Path:
     return root
 
 
-def respond_alone(root: Path, request: Request, **arguments: str) -> Response:
-    return load(root, **arguments).respond([request])[0]
-
-
 def test_long_prompt_takes_fewer_clips_and_keeps_the_question(
     tiny_root: Path, media: dict[str, Medium], tmp_path: Path
 ) -> None:
@@ -322,101 +165,3 @@ def test_captions_are_served_and_other_kinds_are_not(tiny_root: Path, media: dic
     assert model.respond([replace(request, kind="caption")])[0].outcome == "answered"
     with pytest.raises(ValueError, match="sing"):
         model.respond([replace(request, kind="sing")])  # type: ignore[arg-type]
-
-
-def test_video_cache_changes_no_answer(tiny_root: Path, media: dict[str, Medium], tmp_path: Path) -> None:
-    request = ask(media["run"], "What moves?")
-    responses = [respond_alone(tiny_root, request, video_cache=state) for state in ("off", "on", "on")]
-    assert len({response.text for response in responses}) == 1
-    assert responses[0].digests == responses[2].digests
-    assert list((tmp_path / "cache" / "clips").rglob("*.npz"))
-
-
-def identify(root: Path, device: str = "cpu", dtype: str = "float32", **arguments: str) -> object:
-    return VideoLavit.identify(ModelOptions(str(root), device, dtype, arguments))
-
-
-def test_identity_is_what_can_change_an_answer(tiny_root: Path, tmp_path: Path) -> None:
-    moved = tmp_path / "moved"
-    shutil.copytree(tiny_root, moved)
-    expected = identify(tiny_root)
-    json.dumps(expected)
-    assert identify(moved) == expected
-    assert identify(tiny_root / "language_model_sft", device="cuda:1", video_cache="off") == expected
-    others: Sequence[object] = [
-        identify(make_tiny(tmp_path / "other", seed=5)),
-        identify(tiny_root, dtype="bfloat16"),
-        identify(tiny_root, attention="xformers"),
-        identify(tiny_root, token_select="argmax"),
-        identify(tiny_root, long_prompt="reference"),
-        identify(tiny_root, motion_tokens="off"),
-        identify(tiny_root, max_clips="8"),
-        identify(tiny_root, encoder_threads="4"),
-    ]
-    texts = {json.dumps(identity, sort_keys=True) for identity in (expected, *others)}
-    assert len(texts) == 9
-
-
-def test_preflight_finds_everything_at_once(tiny_root: Path) -> None:
-    assert VideoLavit.preflight(ModelOptions(str(tiny_root))) == []
-    problems = VideoLavit.preflight(ModelOptions("nowhere/at/all", "cuda:77", "int4", {"max_clips": "0"}))
-    assert len(problems) == 4
-    for problem, part in zip(problems, ("int4", "max_clips", "cuda:77", "nowhere/at/all"), strict=True):
-        assert part in problem
-    assert "--checkpoint" in VideoLavit.preflight(ModelOptions())[0]
-
-
-def test_preflight_reads_headers_and_the_tokenizer(tmp_path: Path) -> None:
-    root = make_tiny(tmp_path, shards=2)
-    folder = root / "language_model_sft"
-    shard = folder / "model-00001-of-00002.safetensors"
-    content = shard.read_bytes()
-    shard.write_bytes(content[:-1])
-    assert "cut short or damaged" in VideoLavit.preflight(ModelOptions(str(root)))[0]
-    shard.write_bytes(content)
-    (folder / "tokenizer.model").unlink()
-    assert "tokenizer.model" in VideoLavit.preflight(ModelOptions(str(root)))[0]
-
-
-def test_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
-    from lavit_eval.models.video_lavit.tiny_tokenizer import train_tokenizer
-
-    root = make_tiny(tmp_path)
-    (root / "language_model_sft" / "tokenizer.model").write_bytes(train_tokenizer(650))
-    with pytest.raises(UsageError, match=r"650 pieces, but config\.json has 640"):
-        load(root)
-
-
-def test_importing_the_adapter_is_light() -> None:
-    script = "import sys, lavit_eval.models.video_lavit.adapter; print({'torch', 'av', 'numpy'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
-
-
-def test_media_preprocessed_ahead_change_no_answer_and_the_wait_is_told(
-    tiny_root: Path, media: dict[str, Medium], tmp_path: Path
-) -> None:
-    damaged = tmp_path / "damaged.mp4"
-    damaged.write_bytes(b"no video")
-    requests = [*mixed(media), ask(Medium("video", str(damaged), "damaged.mp4"), "What is it?")]
-    plain = load(tiny_root, video_cache="off", decoders="0")
-    ahead = load(tiny_root, video_cache="off", decoders="1")
-    plain.foresee(requests)
-    ahead.foresee(requests)
-    assert ahead.respondent.sight.decoders is not None
-    assert plain.respondent.sight.decoders is None
-    expected = plain.respond(requests)
-    assert [facts(response) for response in ahead.respond(requests)] == [facts(response) for response in expected]
-    assert expected[-1].outcome == "failed"
-    assert plain.timings()["preprocess"] > 0
-    assert plain.timings()["preprocess"] == 0
-    ahead.respondent.sight.decoders.close()
-
-
-@pytest.mark.parametrize(
-    ("device", "given", "least", "most"), [("cpu", None, 0, 0), ("cuda:0", None, 0, 4), ("cpu", 3, 3, 3)]
-)
-def test_media_are_preprocessed_ahead_where_the_model_leaves_cores_free(
-    device: str, given: int | None, least: int, most: int
-) -> None:
-    assert least <= decoder_count(Arguments(decoders=given), device) <= most

@@ -4,7 +4,9 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ from lavit_eval.models.protocol import ModelOptions
 from lavit_eval.models.video_lavit.adapter import GENERATING, VideoLavit
 from lavit_eval.models.video_lavit.tiny import make_tiny
 from lavit_eval.registry import Catalogue
-from lavit_eval.sample import Request, RequestKind, Seeds, Settings
+from lavit_eval.sample import Medium, Request, RequestKind, Seeds, Settings
 from tests.models.video_lavit.making import order
+from tests.models.video_lavit.media import write_video
 
 
 def asking(root: Path, kinds: Iterable[RequestKind], dtype: str = "float32", **arguments: str) -> ModelOptions:
@@ -84,6 +87,48 @@ def test_identity_covers_what_can_change_a_file(tiny_root: Path, tmp_path: Path)
         identify(tiny_root, "generate_video", token_select="argmax"),
     ]
     assert len({json.dumps(identity, sort_keys=True) for identity in (expected, *others)}) == 8
+
+
+def test_recordings_taken_ahead_change_no_byte(tiny_root: Path, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "run.mp4", 0, seconds=5)
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(b"no video")
+    media = {"raw": video, "tokens": video, "damaged": damaged}
+
+    def orders(run: str) -> list[Request]:
+        found = [
+            order(
+                tmp_path / run, name, "reconstruct_video", media=(Medium("video", str(path), path.name),), motion=motion
+            )
+            for (name, path), motion in zip(media.items(), ("raw", "tokens", "raw"), strict=True)
+        ]
+        return [*found, order(tmp_path / run, "none", "reconstruct_video")]
+
+    plain = VideoLavit.load(asking(tiny_root, {"reconstruct_video"}, decoders="0"))
+    ahead = VideoLavit.load(asking(tiny_root, {"reconstruct_video"}, decoders="1"))
+    assert plain.foresee is None
+    assert ahead.foresee is not None
+    assert ahead.foresight is not None
+    requests = orders("ahead")
+    ahead.foresee(requests)
+    decoders, deadline = ahead.foresight.decoders, time.monotonic() + 120
+    while len(decoders._ready) < len(media):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    expected, found = plain.respond(orders("plain")), ahead.respond(requests)
+    assert not decoders._ready, "what was foreseen is what was taken"
+    assert [replace(each, times={}) for each in found] == [replace(each, times={}) for each in expected]
+    assert [response.outcome for response in expected] == ["answered", "answered", "failed", "failed"]
+    for one, other in zip(expected[:2], found[:2], strict=True):
+        made = tmp_path / "plain" / str(one.medium), tmp_path / "ahead" / str(other.medium)
+        assert made[0].read_bytes() == made[1].read_bytes()
+    assert plain.timings()["preprocess"] > 0
+    assert plain.timings() == {"preprocess": 0.0}
+    decoders.close()
+
+
+def test_decoders_are_not_kept_for_what_needs_none(tiny_root: Path) -> None:
+    assert VideoLavit.load(asking(tiny_root, {"generate_image"}, decoders="2")).foresee is None
 
 
 def test_preflight_names_every_gap_at_once(tiny_root: Path, tmp_path: Path) -> None:
