@@ -46,11 +46,10 @@ UCF_PER_CLASS = 2
 
 def demo_counts(videos: int = 16, images: int = 16) -> dict[str, int]:
     """Return how many samples each task has in the demo data."""
+    answered = {"msvd_qa": 4 * videos, "msrvtt_qa": 4 * videos, "vqav2": 3 * images, "coco_karpathy_test": images}
     return {
-        "msvd_qa": 4 * videos,
-        "msrvtt_qa": 4 * videos,
-        "vqav2": 3 * images,
-        "coco_karpathy_test": images,
+        **answered,
+        **{f"{task}_likelihood": count for task, count in answered.items()},
         "msrvtt_t2v_demo": min(COMPARED, videos),
         "ucf101_t2v_demo": COMPARED,
         "mscoco_t2i_30k_demo": min(GENERATED, images),
