@@ -293,8 +293,8 @@ def _add_group(
     first, decimals = group[0], decimals_of(group)
     shared = [label for label in first.labels if all(label in row.labels for row in group)]
     about = [f"protocol {origins[first]}", *(label for label in shared if label not in everywhere)]
-    percent = ", %" if first.unit == "percent" else ""
-    title = f"{_plain(first.task)} · {_plain(first.metric)}{percent} {_arrow(first)}"
+    unit = {"percent": ", %", "nats": ", nats"}.get(first.unit, "")
+    title = f"{_plain(first.task)} · {_plain(first.metric)}{unit} {_arrow(first)}"
     table.add_row(Text(title, "bold cyan"), "", "", "", "", Text(", ".join(map(_plain, about)), "cyan"))
     for row in group:
         value = Text(rounded(row.value, decimals), "bold" if row.best else "")

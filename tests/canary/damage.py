@@ -19,7 +19,7 @@ import torch
 
 from lavit_eval.demo.material import canary_checkpoint, demo_data
 from lavit_eval.registry import Catalogue
-from tests.canary.chain import Chain, Outcome, seen_in_digests, seen_in_parity, seen_in_scores
+from tests.canary.chain import LIKELIHOODS, Chain, Outcome, seen_in_digests, seen_in_parity, seen_in_scores
 from tests.canary.faults import READING, Fault
 from tests.canary.model_faults import MODEL
 
@@ -27,6 +27,8 @@ FAULTS = (*READING, *MODEL)
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "canary.md"
 SIZE = Catalogue().suite("canary").size
 """Videos of each benchmark, and images."""
+SHOWN = 6
+"""Scores that the table names of a fault."""
 BEGIN, END = "<!-- damage: begin -->\n", "<!-- damage: end -->\n"
 
 
@@ -63,7 +65,7 @@ def table(found: Sequence[Sighting], whole: Outcome, size: int) -> str:
     lines = [
         f"{len(found)} faults, {size} videos of each benchmark and {size} images: {scores} seen in the scores, "
         f"{anywhere} in scores, input digests or parity cases. Undamaged: "
-        + ", ".join(f"{task} {value:.1f}" for task, value in whole.values.items())
+        + ", ".join(f"{task} {value:.{3 if task in LIKELIHOODS else 1}f}" for task, value in whole.values.items())
         + ".",
         "",
         "| fault | seen in the scores | seen in scores, input digests or parity cases |",
@@ -72,9 +74,15 @@ def table(found: Sequence[Sighting], whole: Outcome, size: int) -> str:
     for one in found:
         parts = [one.scores and "scores", one.digests, one.parity and f"parity: {one.parity}"]
         lines.append(
-            f"| {one.fault} | {one.scores or 'no'} | {'; '.join(part for part in parts if part) or '**no**'} |"
+            f"| {one.fault} | {_shortened(one.scores) or 'no'} | {'; '.join(filter(None, parts)) or '**no**'} |"
         )
     return "\n".join([*lines, ""])
+
+
+def _shortened(scores: str) -> str:
+    """Return the first of the scores that fell, and how many others did."""
+    every = scores.split(", ")
+    return scores if len(every) <= SHOWN else ", ".join(every[:SHOWN]) + f" and {len(every) - SHOWN} more"
 
 
 def main() -> int:
