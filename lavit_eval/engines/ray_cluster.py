@@ -32,7 +32,9 @@ NOT_INSTALLED = "--engine ray needs the extra `ray`: pip install 'lavit-eval[ray
 STARTS = 3
 """How many actors in a row may die before they are ready."""
 LOOKED_EVERY = 10.0
-"""Seconds between looks at the cluster for GPUs that joined."""
+"""Seconds between looks at the cluster: whether its head is there, and GPUs that joined."""
+MISSED = 3
+"""Looks in a row without a head that end the run; Ray itself would end this process, with 1, after a minute."""
 REACHED_IN = 10.0
 """Seconds in which a cluster's head must answer."""
 
@@ -73,6 +75,8 @@ class RayPool:
         self._calls: dict[Any, _Actor] = {}
         self._lives = self._false_starts = 0
         self._looked = 0.0
+        self._head: str | None = None
+        self._missed = 0
 
     def start(self) -> None:
         """Connect to the cluster, or start one, and ask it for the actors."""
@@ -81,6 +85,7 @@ class RayPool:
         if self._shut:
             connect(self._engine.ray_address, self._engine.workers)
         self._ray = ray
+        self._head = ray.get_runtime_context().gcs_address
         self._probe = Probe(self._folder)
         count = self._wanted()
         if not count:
@@ -128,8 +133,7 @@ class RayPool:
     def events(self, patience: float) -> list[Event]:
         """Return what the actors replied, and whom the cluster lost."""
         if time.monotonic() - self._looked > LOOKED_EVERY:
-            for _ in range(self._wanted() - len(self._actors)):
-                self._spawn()
+            self._look()
         calls = list(self._calls)
         if not calls:
             time.sleep(patience)
@@ -138,6 +142,24 @@ class RayPool:
         if found:
             found, _ = self._ray.wait(calls, num_returns=len(calls), timeout=0)
         return [event for call in found if (event := self._event(call)) is not None]
+
+    def _look(self) -> None:
+        """Ask for the actors that lack, if the head is there."""
+        self._looked = time.monotonic()
+        if self._head is not None:
+            try:
+                _check_reachable(self._head)
+            except UsageError:
+                self._missed += 1
+                if self._missed < MISSED:
+                    return
+                raise UsageError(
+                    f"The head of the Ray cluster at {self._head} is gone; start the cluster again and repeat the "
+                    "command: all that was answered is kept."
+                ) from None
+            self._missed = 0
+        for _ in range(self._wanted() - len(self._actors)):
+            self._spawn()
 
     def _event(self, call: Any) -> Event | None:
         actor = self._calls.pop(call, None)

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from lavit_eval.engines import checks, ray_cluster
+from lavit_eval.engines.greeting import Greeting
 from lavit_eval.engines.options import EngineOptions
-from lavit_eval.engines.ray_cluster import cluster_problems, refusal
+from lavit_eval.engines.ray_cluster import RayPool, cluster_problems, refusal
 from lavit_eval.errors import PreflightError, UsageError
 from lavit_eval.evaluate import evaluate
 from lavit_eval.prospect import foresee
@@ -84,6 +85,28 @@ def test_a_head_that_refuses_the_token_stops_the_run_before_it_begins(
         with pytest.raises(PreflightError, match="does not let this machine in"):
             evaluate(moody_options(monkeypatch, tmp_path, engine))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_head_that_is_gone_ends_the_run_and_one_that_is_late_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_cluster, "LOOKED_EVERY", -1.0)
+    asked: list[None] = []
+    monkeypatch.setattr(RayPool, "_spawn", lambda pool: asked.append(None))
+    prospect = foresee(moody_options(monkeypatch, tmp_path, EngineOptions()))
+    greeting = Greeting("", prospect.model_class, prospect.options.model_options, {}, 1, {})
+    pool = RayPool(greeting, RAY, "cpu", tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        pool._head = "127.0.0.1:1"
+        assert [pool.events(0.0) for _ in range(ray_cluster.MISSED - 1)] == [[]] * (ray_cluster.MISSED - 1)
+        assert not asked, "nobody is asked for actors"
+        pool._head = address
+        assert (pool.events(0.0), len(asked)) == ([], 2)
+    for _ in range(ray_cluster.MISSED - 1):
+        pool.events(0.0)
+    with pytest.raises(UsageError, match=f"at {address} is gone; start the cluster again and repeat the command"):
+        pool.events(0.0)
 
 
 @pytest.fixture(scope="module")
