@@ -5,9 +5,12 @@ from __future__ import annotations
 import secrets
 import shutil
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from lavit_eval.claiming import choose_run
 from lavit_eval.engines.fitting import fits_of
@@ -18,6 +21,8 @@ from lavit_eval.prospect import AUTO, Prospect, planned_anew
 from lavit_eval.sample import MAKING, Request
 from lavit_eval.workers import worker_pool
 
+KEPT = 86_400.0
+"""Seconds for which what a worker printed is kept that found no sizes."""
 SHORTEST = 128
 """Characters up to which texts are in the first bucket; each next bucket goes twice as far."""
 
@@ -56,7 +61,9 @@ def settled(prospect: Prospect) -> Prospect:
 def _found_by_worker(prospect: Prospect, demands: Sequence[Demand]) -> list[Fit]:
     """Let one worker find out how many requests fit; it ends afterwards, for it knows no folder of a run yet."""
     # Beside the runs, for workers must see it: the run's own folder is chosen when it is planned.
-    folder = prospect.options.output / "runs" / f".fitting-{secrets.token_hex(4)}"
+    runs = prospect.options.output / "runs"
+    folder = runs / f".fitting-{secrets.token_hex(4)}"
+    _remove_old(runs)
     try:
         folder.mkdir(parents=True)
     except OSError as error:
@@ -69,6 +76,14 @@ def _found_by_worker(prospect: Prospect, demands: Sequence[Demand]) -> list[Fit]
         if found is not None or not any(path.stat().st_size for path in folder.rglob("*.log")):
             shutil.rmtree(folder, ignore_errors=True)
     return found
+
+
+def _remove_old(runs: Path) -> None:
+    """Remove what was left of earlier attempts that failed or were killed, a day afterwards."""
+    for old in runs.glob(".fitting-*"):
+        with suppress(OSError):
+            if time.time() - old.stat().st_mtime > KEPT:
+                shutil.rmtree(old, ignore_errors=True)
 
 
 def _sizes(fits: Sequence[tuple[int | None, Fit]]) -> BatchSizes:

@@ -12,7 +12,7 @@ def add_engine(how: argparse._ActionsContainer, positive: Callable[[str], int]) 
         "--engine", choices=["local", "ray"], default="local", help="processes of this machine (default), or Ray actors"
     )
     how.add_argument(
-        "--workers", type=positive, metavar="N", help="processes or actors (default: one per device, here if one)"
+        "--workers", type=positive, metavar="N", help="processes or actors (default: one per device, on Ray per GPU)"
     )
     how.add_argument(
         "--timeout", type=_seconds, metavar="SECONDS", help="a batch that takes longer costs its worker (default: none)"
@@ -27,7 +27,7 @@ def add_engine(how: argparse._ActionsContainer, positive: Callable[[str], int]) 
         "--extract-ahead",
         choices=["auto", "on", "off"],
         default="auto",
-        help="features of generated media while others are generated (default auto: where a card extracts them)",
+        help="features that metrics need while answering goes on (default auto: on a card beside a given --batch-size)",
     )
 
 

@@ -47,16 +47,17 @@ MORE = 0.5
 
 
 def goes_ahead(options: RunOptions) -> bool:
-    """Say whether features are extracted beside answering: as it was asked for, else where a card extracts them.
+    """Say whether features are extracted beside answering: as it was asked for, else where a card has room for it.
 
-    On a CPU it was slower (perf/features_ahead.py). A shard never does it: whoever scores may have another device.
+    On a CPU it was slower (perf/features_ahead.py). Batch sizes that are found by trying leave no room on a card.
+    A shard never does it: whoever scores may have another device.
     """
     engine = options.engine
     if engine.shard is not None:
         return False
     if engine.extract_ahead != "auto":
         return engine.extract_ahead == "on"
-    return options.equipment.device.startswith("cuda")
+    return options.equipment.device.startswith("cuda") and options.batch_size is not None
 
 
 class Nothing:
@@ -202,7 +203,7 @@ class Ahead:
             for line in process.stdout:
                 if line.endswith(b"\n"):
                     self._hear(from_line(line))
-        except (ValueError, KeyError, OSError):
+        except (ValueError, KeyError, TypeError, AttributeError, OSError):
             # Whoever does not speak our language is of no use.
             self._say("their process says what is no message", once="its end")
             process.kill()
@@ -273,10 +274,19 @@ class Ahead:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+            self._remove_halves(process.pid)
         with suppress(OSError):
             if not self._log.stat().st_size:
                 self._log.unlink()
                 self._log.parent.rmdir()
+
+    def _remove_halves(self, pid: int) -> None:
+        """Remove what a killed process was writing: hidden files with its number in their names."""
+        from lavit_eval.features.items import folder_of
+
+        folders = {folder_of(one.need, self._run.task_folder(one.task.task.task)) for one in self._wanted}
+        for path in (path for folder in folders for path in folder.rglob(f".*.{pid}-*.tmp")):
+            path.unlink(missing_ok=True)
 
 
 def _was(reason: str) -> str:

@@ -100,10 +100,11 @@ class AnythingTested:
         """Return that nothing is known, however far the scores fell."""
         if any(one.adjusted is not None for one in self.found.tasks):
             return None
-        return (
-            "no task could be tested, so a drop of any size would pass; compare runs of more samples, "
-            "or give a larger significance in the file of --thresholds"
-        )
+        said = "no task could be tested, so a drop of any size would pass"
+        if any(one.cannot_tell is not None for one in self.found.tasks):
+            return f"{said}; compare runs of more samples, or give a larger significance in the file of --thresholds"
+        reasons = (f"{one.task}: {one.untested}" for one in self.found.tasks if one.untested is not None)
+        return "; ".join([said, *reasons])
 
 
 RULES = (Comparable, Complete, NoRegression)

@@ -314,8 +314,9 @@ def test_an_exception_of_the_run_ends_the_process(folder: Path, monkeypatch: pyt
 
 def test_auto_goes_ahead_on_a_card(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = filmer_options(monkeypatch, folder, film_task(folder / "tasks", COUNT), EngineOptions())
-    card = replace(base, equipment=Equipment(device="cuda:0"))
+    card = replace(base, equipment=Equipment(device="cuda:0"), batch_size=8)
     assert goes_ahead(card)
+    assert not goes_ahead(replace(card, batch_size=None)), "sizes that were found by trying leave no room"
     assert not goes_ahead(base)
     assert not goes_ahead(replace(base, engine=EngineOptions(workers=2)))
     assert goes_ahead(replace(base, engine=ON))

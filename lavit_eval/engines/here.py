@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 
 from lavit_eval.engines.asking import ask, free_memory, one_line, out_of_memory
@@ -43,7 +44,7 @@ class Here:
         """Keep a lease until `events` is asked, and tell the model of what will probably follow."""
         self._given = number, task, requests
         if self._foresee is not None:
-            self._foresee([*requests, *likely])
+            look_ahead(self._foresee, [*requests, *likely])
 
     def events(self, patience: float) -> list[Event]:
         """Do the lease that was given."""
@@ -78,6 +79,17 @@ class Here:
 def foreseeing(model: Model | None) -> Callable[[Sequence[Request]], None] | None:
     """Return what a model wants to be told requests by that will probably be asked soon; None if it does not care."""
     return getattr(model, "foresee", None)
+
+
+def look_ahead(foresee: Callable[[Sequence[Request]], None], requests: Sequence[Request]) -> None:
+    """Tell a model of requests that will probably be asked; that saves time only, so what it raises is just printed.
+
+    Whatever is wrong with them is met when they are answered.
+    """
+    try:
+        foresee(requests)
+    except Exception:
+        traceback.print_exc()
 
 
 def timings(model: Model) -> dict[str, float]:

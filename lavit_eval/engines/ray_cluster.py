@@ -276,7 +276,7 @@ def connect(address: str | None, workers: int | None = None) -> None:
 def refusal(address: str, error: Exception) -> str:
     """Return in one sentence why a cluster was not entered; what Ray's error was raised from says more than itself."""
     said = " ".join(f"{type(error).__name__} {error} {error.__cause__ or ''}".split())
-    if re.search("AuthenticationError|InvalidAuthToken|Unauthenticated", said) or "token" in str(error).lower():
+    if re.search("AuthenticationError|InvalidAuthToken|Unauthenticated", said) or "auth token" in str(error).lower():
         return (
             f"The Ray cluster at {address} does not let this machine in: copy the head's token here "
             "(RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token) and set RAY_AUTH_MODE=token."

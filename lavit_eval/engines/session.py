@@ -14,7 +14,7 @@ from typing import Any
 from lavit_eval.engines.asking import ask, free_memory, one_line, out_of_memory, pin_threads
 from lavit_eval.engines.checks import about_here, answer_probe, check_identity, check_versions, check_witnesses
 from lavit_eval.engines.gauges import Gauge
-from lavit_eval.engines.here import foreseeing, timings
+from lavit_eval.engines.here import foreseeing, look_ahead, timings
 from lavit_eval.engines.messages import (
     Message,
     pack_fits,
@@ -69,11 +69,7 @@ class Session:
         foresee = foreseeing(self._model)
         if foresee is None or message["do"] != "respond":
             return
-        try:
-            foresee([*unpack_requests(message["requests"]), *unpack_requests(message["likely"])])
-        except Exception:
-            # Looking ahead saves time only; whatever is wrong is met when the requests are answered.
-            traceback.print_exc()
+        look_ahead(foresee, [*unpack_requests(message["requests"]), *unpack_requests(message["likely"])])
 
     def _load(self, message: Message) -> Message:
         where = f"Worker {message['name']} on {socket.gethostname()}"

@@ -61,7 +61,7 @@ def write_report(run: Run, base: Side | None, folder: Path, options: ReportOptio
         UsageError: The run is not finished, a file of it is damaged, the folder holds something else, or it cannot be
             written.
     """
-    board, costs = _board(run, base), written_costs(run)
+    board, (costs, without_costs) = _board(run, base), _costs(run)
     _claim(folder)
     tasks = [_pages(number, name, run, base, board, options) for number, name in enumerate(board.run["tasks"])]
     wanted: dict[Path, MediumKind] = {}
@@ -83,7 +83,16 @@ def write_report(run: Run, base: Side | None, folder: Path, options: ReportOptio
     kept = [notice for notice, one in zip(notices, overviews, strict=True) if one.without_samples is not None]
     gone = sum(shown.source is None for shown in media.values()) if lacking else 0
     kept += [_kept_of(base, tasks)] if base is not None and base.run is None else []
+    kept += [without_costs] if without_costs is not None else []
     return Written(page, (*kept, *([f"{gone} media cannot be shown, e.g.: {lacking[0]}"] if lacking else [])))
+
+
+def _costs(run: Run) -> tuple[dict[str, dict[str, Any]], str | None]:
+    """Return what the run cost, and in a sentence why that is not known, where its file is damaged."""
+    try:
+        return written_costs(run), None
+    except UsageError as error:
+        return {}, f"without what it cost: {error}"
 
 
 def _kept_of(base: Side, tasks: list[TaskPages]) -> str:

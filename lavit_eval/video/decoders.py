@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import traceback
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -112,7 +113,13 @@ class Decoders:
                 self._give_back(key, errand)
                 process.start()
                 continue
-            found = _prepared(process, errand)
+            try:
+                found = _prepared(process, errand)
+            except Exception:
+                # Whatever it is, e.g. no memory for so large a medium: nobody may wait for it, the model does it.
+                traceback.print_exc()
+                process.end()
+                found = None
             with self._change:
                 # One that was dropped meanwhile is of no use.
                 if key in self._running:

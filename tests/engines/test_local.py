@@ -82,8 +82,9 @@ def test_what_is_told_ahead_changes_no_byte_whoever_is_lost(tmp_path: Path, monk
     assert (outcome.complete, _scores(outcome.run) == _scores(alone)) == (True, True)
     assert "killed by SIGKILL" in (outcome.run.folder / "run.log").read_text()
     assert len({process for process, _ in told_ahead(tmp_path / "told")}) > 1
-    blind = evaluate(moody_options(monkeypatch, tmp_path / "blind", TWO, foresees="x", fails_to_foresee="yes"))
-    assert _scores(blind.run) == _scores(alone), "a model that cannot look ahead answers all the same"
+    for name, engine in (("blind", TWO), ("blind here", EngineOptions())):
+        blind = evaluate(moody_options(monkeypatch, tmp_path / name, engine, foresees="x", fails_to_foresee="yes"))
+        assert _scores(blind.run) == _scores(alone), "a model that cannot look ahead answers all the same"
 
 
 def test_a_killed_worker_costs_its_batch_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,6 +187,21 @@ def test_what_is_dropped_while_it_is_made_is_not_kept(tmp_path: Path, media: lis
         decoders.close()
 
 
+def test_nobody_waits_for_a_medium_that_this_process_cannot_hold(tmp_path: Path) -> None:
+    """What a decoder announces may be more than there is memory for: the model then does that medium itself."""
+    head = json.dumps({"facts": {}, "arrays": [["|u1", [10**16]]]})
+    boastful = f"import sys\nprint(flush=True)\nfor line in sys.stdin:\n    print({head!r}, flush=True)\n"
+    decoders = Decoders(1, command=(sys.executable, "-c", boastful))
+    errand = _errand(Medium("video", str(write_video(tmp_path / "a.mp4", 1, seconds=1)), "a.mp4"))
+    decoders.foresee([("one", errand)])
+    _settled(decoders, 1)
+    assert decoders.take("one") is None
+    decoders.foresee([("two", errand)])
+    _settled(decoders, 1)
+    assert decoders.take("two") is None, "the thread goes on"
+    decoders.close()
+
+
 def test_the_cache_on_disk_is_filled(tmp_path: Path) -> None:
     cache = ClipCache(tmp_path / "cache")
     medium = Medium("video", str(write_video(tmp_path / "a.mp4", 1, seconds=2)), "a")
