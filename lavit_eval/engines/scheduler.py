@@ -122,12 +122,16 @@ class Scheduler(Generic[K, R]):
         self._workers[worker] = _Worker()
 
     def lease(self, worker: str) -> Lease[K] | None:
-        """Return what a worker is to do next, None when there is nothing for it now (KeyError if it never joined)."""
+        """Return what a worker is to do next, None when there is nothing for it now (KeyError if it never joined).
+
+        A member that is asked alone has its worker to itself: one that waits behind it may end the worker while the
+        answer to the first is on its way, and the first would be blamed.
+        """
         held = self._workers[worker]
         window = self._window if len(self._queue) > len(self._workers) else 1
-        if len(held.leases) >= window:
+        if len(held.leases) >= window or any(lease.alone for lease, _ in held.leases):
             return None
-        part = self._next_for(worker)
+        part = self._next_for(worker, idle=not held.leases)
         if part is None:
             return None
         if not held.leases:
@@ -137,9 +141,11 @@ class Scheduler(Generic[K, R]):
         held.leases.append((lease, part))
         return lease
 
-    def _next_for(self, worker: str) -> _Part[K] | None:
+    def _next_for(self, worker: str, idle: bool) -> _Part[K] | None:
         for index, part in enumerate(self._queue):
             if worker not in part.avoid or self._workers.keys() <= part.avoid:
+                if part.alone and not idle:
+                    return None
                 del self._queue[index]
                 return part
         return None

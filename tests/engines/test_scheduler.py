@@ -148,6 +148,48 @@ def test_a_job_is_tried_three_times_and_then_taken_apart() -> None:
     assert scheduler.done
 
 
+def test_a_member_that_is_asked_alone_has_its_worker_to_itself() -> None:
+    scheduler, _ = _made({"bad": 3, **{f"good{index}": 1 for index in range(9)}})
+    for name in "abc":
+        scheduler.join(name)
+        assert scheduler.lease(name) is not None
+        scheduler.lost(name, "died")
+    scheduler.join("d")
+    first = scheduler.lease("d")
+    assert first is not None
+    assert (first.key, first.places, first.alone) == ("bad", range(1), True)
+    assert scheduler.lease("d") is None, "nobody waits behind it"
+    scheduler.join("e")
+    scheduler.complete("d", first.number, _results(first))
+    second, third = scheduler.lease("d"), scheduler.lease("e")
+    assert second is not None and third is not None
+    assert (second.places, third.places) == (range(1, 2), range(2, 3))
+    scheduler.complete("d", second.number, _results(second))
+    whole = scheduler.lease("d")
+    assert whole is not None and not whole.alone
+    scheduler.lost("e", "died")
+    scheduler.join("f")
+    last = scheduler.lease("f")
+    assert last is not None and last.key.startswith("good"), "who was alone has failed, and is not asked again"
+
+
+def test_nobody_is_asked_alone_behind_a_whole_job() -> None:
+    scheduler, _ = _made({"bad": 2, **{f"good{index}": 1 for index in range(9)}})
+    scheduler.join("busy")
+    for name in "abc":
+        scheduler.join(name)
+        assert scheduler.lease(name) is not None
+        if name != "c":
+            scheduler.lost(name, "died")
+    running = scheduler.lease("busy")
+    assert running is not None and running.key == "good0"
+    scheduler.lost("c", "died")
+    assert scheduler.lease("busy") is None
+    scheduler.complete("busy", running.number, _results(running))
+    alone = scheduler.lease("busy")
+    assert alone is not None and alone.alone
+
+
 def test_a_dead_worker_costs_only_what_it_was_doing() -> None:
     scheduler, _ = _made({"a": 1, "b": 1, "c": 1, "d": 1}, tries=1)
     scheduler.join("1")
