@@ -275,8 +275,9 @@ def connect(address: str | None, workers: int | None = None) -> None:
 
 def refusal(address: str, error: Exception) -> str:
     """Return in one sentence why a cluster was not entered; what Ray's error was raised from says more than itself."""
-    said = " ".join(f"{type(error).__name__} {error} {error.__cause__ or ''}".split())
-    if re.search("AuthenticationError|InvalidAuthToken|Unauthenticated", said) or "auth token" in str(error).lower():
+    said = " ".join(f"{error} {error.__cause__ or ''}".split())
+    refused = type(error).__name__ == "AuthenticationError" or "auth token" in str(error).lower()
+    if refused or re.search("AuthenticationError|InvalidAuthToken|Unauthenticated", said):
         return (
             f"The Ray cluster at {address} does not let this machine in: copy the head's token here "
             "(RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token) and set RAY_AUTH_MODE=token."
@@ -294,6 +295,8 @@ def refusal(address: str, error: Exception) -> str:
     if isinstance(error, ConnectionError):
         nobody = "none runs on this machine" if address == "auto" else "something is there, but it is no head"
         return _unreachable(address, nobody)
+    if address == "local":
+        return f"Ray could not be started on this machine: {said[:200]}"
     return f"No Ray cluster could be used at {address}: {said[:200]}"
 
 

@@ -64,7 +64,7 @@ def _failed(cause: str) -> Exception:
         ),
         (_failed("Failed to connect to GCS."), "No Ray cluster answers at head:6379 (something is there, but"),
         (RuntimeError("Version mismatch: The cluster was started with: Ray: 2.9"), "runs other versions"),
-        (RuntimeError("out of ports"), "No Ray cluster could be used at head:6379: RuntimeError out of ports"),
+        (RuntimeError("out of ports"), "No Ray cluster could be used at head:6379: out of ports"),
     ],
 )
 def test_why_a_cluster_was_not_entered_is_one_sentence(error: Exception, said: str) -> None:
