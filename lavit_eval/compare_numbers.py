@@ -8,11 +8,11 @@ NOTHING = "–"
 
 
 def number(value: float | None, one: TaskComparison) -> str:
-    """Return a value in the metric's unit: 2 decimals on a scale of 100, else 4 within [-1, 1], else 2."""
+    """Return a value in the metric's unit: 2 decimals on a scale of 100, else 4 within [-1, 1] and of nats, else 2."""
     if value is None:
         return NOTHING
     within = all(abs(each or 0.0) <= 1 for each in (one.base, one.new))
-    decimals = 4 if within and one.unit not in ("percent", "x100") else 2
+    decimals = 4 if one.unit == "nats" or (within and one.unit not in ("percent", "x100")) else 2
     return f"{round(value, decimals) + 0.0:.{decimals}f}"
 
 
@@ -46,12 +46,12 @@ def percent(p: float | None) -> str:
 
 def unit_of(one: TaskComparison) -> str:
     """Return the unit after a difference."""
-    return {"percent": " points", "dB": " dB"}.get(one.unit, "")
+    return {"percent": " points", "dB": " dB", "nats": " nats"}.get(one.unit, "")
 
 
 def scale_name(one: TaskComparison) -> str:
     """Return what stands after "BASE" and "NEW" over the scores of samples."""
-    return {"percent": ", %", "x100": ", × 100", "dB": ", dB"}.get(one.unit, "")
+    return {"percent": ", %", "x100": ", × 100", "dB": ", dB", "nats": ", nats"}.get(one.unit, "")
 
 
 def whole(one: TaskComparison) -> str | None:

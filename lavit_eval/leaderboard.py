@@ -205,8 +205,9 @@ def _rows_of(document: Mapping[str, Any]) -> Iterable[Row]:
             bounds = score.get("interval")
             own = (*labels, *score.get("labels", ()))
             paper = beside(task, metric, primary=primary, labels=own)
-            # A variant of a task reads the same benchmark under another protocol.
-            paper = paper or beside(scored.get("benchmark", ""), metric, primary=primary, labels=own)
+            # A variant says itself beside which task's numbers it belongs; scores of earlier versions do not.
+            published = scored.get("published_as") or scored.get("benchmark", "")
+            paper = paper or beside(published, metric, primary=primary, labels=own)
             yield Row(
                 task=task,
                 metric=metric,
@@ -344,9 +345,11 @@ def _arrow(row: Row) -> str:
 
 
 def decimals_of(group: Sequence[Row]) -> int:
-    """Return how many decimals a group's values need: 1 on a scale of 100, else 2, or 4 within [-1, 1]."""
+    """Return how many decimals a group's values need: 1 on a scale of 100, 3 of nats, else 2, or 4 within [-1, 1]."""
     if group[0].unit in ("percent", "x100"):
         return 1
+    if group[0].unit == "nats":
+        return 3
     sizes = [abs(number) for row in group for number in (row.value, *(row.interval or ())) if number is not None]
     return 4 if sizes and max(sizes) <= 1 else 2
 
@@ -362,7 +365,7 @@ def _interval(row: Row, decimals: int) -> str:
         return f"skipped ({_plain(row.skipped)})" if len(row.skipped) <= SHORT_REASON else "skipped"
     if row.interval is None:
         return NOTHING
-    return f"[{row.interval[0]:.{decimals}f}, {row.interval[1]:.{decimals}f}]"
+    return f"[{rounded(row.interval[0], decimals)}, {rounded(row.interval[1], decimals)}]"
 
 
 def _count(row: Row) -> str:

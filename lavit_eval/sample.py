@@ -200,7 +200,8 @@ class Response:
     repeat: int
     outcome: Outcome
     text: str | None = None
-    """What was written; of a `choose` request the letter of the option with the greatest normalised likelihood."""
+    """What was written; of a `choose` request the letter of the option with the greatest normalised likelihood, of one
+    option alone that option."""
     medium: str | None = None
     """A generated file's path relative to the run's folder."""
     medium_digest: str | None = None

@@ -75,13 +75,18 @@ class _Clustered:
         return len(self.sums)
 
     @property
+    def range(self) -> float | None:
+        """How far the least and the greatest value that the metric can take lie apart, where both are known."""
+        return None if self.bounds is None or math.isinf(found := self.bounds[1] - self.bounds[0]) else found
+
+    @property
     def all_equal(self) -> bool:
         """Equal for all that a table shows: the tiny constants in BLEU keep zeros a millionth apart."""
         known = self.values[np.isfinite(self.values)]
         if known.size == 0:
             return True
         scale = max(1.0, float(np.abs(known).max()))
-        allowed = 1e-12 * scale if self.bounds is None else 1e-5 * (self.bounds[1] - self.bounds[0])
+        allowed = 1e-12 * scale if self.range is None else 1e-5 * self.range
         return bool(np.ptp(known) <= allowed)
 
 
@@ -375,7 +380,7 @@ def _exact(found: _Clustered, level: float, otherwise: str) -> Interval:
 
     A variable in [0, 1] never varies more than the 0/1 variable of its mean, so the interval is not too short.
     """
-    if found.bounds is None:
+    if found.bounds is None or found.range is None:
         return Interval(None, None, otherwise, found.count)
     plural = "" if found.count == 1 else "s"
     bottom, top = found.bounds

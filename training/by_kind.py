@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -46,15 +47,29 @@ def table(found: dict[str, dict[str, tuple[float, int]]]) -> Iterable[str]:
         yield f"| {kind} | {motion} | {asked} | {chance:.0f} | " + " | ".join(cells) + " |"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Print the table of the runs whose folders are named."""
-    found: defaultdict[str, dict[str, tuple[float, int]]] = defaultdict(dict)
-    for folder in map(Path, arguments):
-        label = json.loads((folder / "scores.json").read_text(encoding="utf-8"))["model"]["label"]
-        found[label] = shares(folder)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table of the runs whose folders are named; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a run of the suite canary")
+    found: dict[str, dict[str, tuple[float, int]]] = {}
+    for folder in parser.parse_args(arguments).runs:
+        try:
+            label = json.loads((folder / "scores.json").read_text(encoding="utf-8"))["model"]["label"]
+            counted = shares(folder)
+        except (OSError, KeyError) as error:
+            parser.error(f"{folder} is no finished run of the suite canary ({error})")
+        if label in found:
+            parser.error(f"{folder} is a second run of {label}; name one of them, or give the runs a --label")
+        if _sizes(counted) != _sizes(next(iter(found.values()), counted)):
+            parser.error(f"{folder} has other questions than the runs before it")
+        found[label] = counted
     print("\n".join(table(found)))
     return 0
 
 
+def _sizes(counted: dict[str, tuple[float, int]]) -> dict[str, int]:
+    return {kind: asked for kind, (_, asked) in counted.items()}
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

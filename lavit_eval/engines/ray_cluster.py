@@ -276,11 +276,8 @@ def connect(address: str | None, workers: int | None = None) -> None:
 def refusal(address: str, error: Exception) -> str:
     """Return in one sentence why a cluster was not entered; what Ray's error was raised from says more than itself."""
     said = " ".join(f"{error} {error.__cause__ or ''}".split())
-    refused = (
-        type(error).__name__ == "AuthenticationError"
-        or re.search("(?i)token auth|auth.{0,6}token", str(error)) is not None
-    )
-    if refused or re.search("AuthenticationError|InvalidAuthToken|Unauthenticated", said):
+    refused = "(?i)token auth|auth.{0,6}token|AuthenticationError|InvalidAuthToken|Unauthenticated"
+    if type(error).__name__ == "AuthenticationError" or re.search(refused, said):
         return (
             f"The Ray cluster at {address} does not let this machine in: copy the head's token here "
             "(RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token) and set RAY_AUTH_MODE=token."

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from lavit_eval.metrics.feature_metric import UnmeasurableError
 from lavit_eval.metrics.protocol import Floats, Measured
 from lavit_eval.metrics.references import check_references
-from lavit_eval.sample import JSON, Likelihoods, Sample
+from lavit_eval.sample import Likelihoods, Sample
 
 
 class ReferenceLogLikelihood:
@@ -18,22 +19,21 @@ class ReferenceLogLikelihood:
 
     For tasks that rank references (`ranked: references`). An accuracy sees a change only where another answer becomes
     the likeliest; this one sees every change, so that fewer samples show a regression. `details["perplexity"]` is the
-    exponential of minus the mean per token, as language models are measured by. Values of two tokenizers' models may be
-    compared (an answer is an answer), their perplexities may not. Responses without likelihoods (baselines, answers
-    made elsewhere) are left out and counted in `details["without_likelihoods"]`.
+    exponential of minus the mean per token, as language models are measured by; no end is counted. Answers
+    without likelihoods (of baselines, or made elsewhere) have no value (UnmeasurableError), also where others have.
     """
 
     version: ClassVar[int] = 1
     higher_is_better: ClassVar[bool] = True
     unit: ClassVar[str] = "nats"
-    bounds: ClassVar[tuple[float, float] | None] = None
+    bounds: ClassVar[tuple[float, float] | None] = (-math.inf, 0.0)
 
     def skipped_because(self) -> str | None:
         """Return None: nothing outside Python is needed."""
         return None
 
     def measure(self, samples: Sequence[Sample], texts: Sequence[str]) -> Measured:
-        """Leave out everything, for texts have no likelihoods (see `Metric.measure`)."""
+        """Refuse texts, which have no likelihoods (raises UnmeasurableError)."""
         return self.measure_ranked(samples, texts, [None] * len(samples))
 
     def measure_ranked(
@@ -45,15 +45,19 @@ class ReferenceLogLikelihood:
             samples: The questions.
             texts: Not looked at.
             likelihoods: Of each question's right answer, the first of what was ranked.
+
+        Raises:
+            UnmeasurableError: An answer has no likelihoods.
         """
         check_references(samples, texts)
-        known = [None if found is None else (found.summed[0], found.tokens[0]) for found in likelihoods]
-        rows = np.array([(one[0], 1.0) if one else (0.0, 0.0) for one in known], dtype=np.float64).reshape(-1, 2)
-        records = [{"score": one[0], "tokens": one[1]} if one else {} for one in known]
-        details: dict[str, JSON] = {"without_likelihoods": known.count(None)}
-        if tokens := sum(one[1] for one in known if one):
-            details["perplexity"] = math.exp(-math.fsum(one[0] for one in known if one) / tokens)
-        return Measured(rows, _mean, per_sample=records, details=details)
+        known = [(found.summed[0], found.tokens[0]) for found in likelihoods if found is not None]
+        if len(known) < len(samples):
+            raise UnmeasurableError(f"{len(samples) - len(known)} of {len(samples)} answers have no likelihoods")
+        rows = np.array([(total, 1.0) for total, _ in known], dtype=np.float64).reshape(-1, 2)
+        records = [{"score": total, "tokens": tokens} for total, tokens in known]
+        written = sum(tokens for _, tokens in known)
+        perplexity = math.exp(-math.fsum(total for total, _ in known) / written) if written else None
+        return Measured(rows, _mean, per_sample=records, details={"perplexity": perplexity})
 
 
 def _mean(sums: Floats) -> Floats:

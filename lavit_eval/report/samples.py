@@ -25,7 +25,7 @@ LONGEST = 300
 OUTCOMES = {"answered": "a", "failed": "f", "skipped": "s"}
 NOT_NOTES = frozenset({"score", "answer", "sums", "part"})
 """Fields of a metric's record that the page shows elsewhere, or that only tests of differences read."""
-UNITS: Mapping[str, str] = {"percent": "%", "x100": "× 100", "dB": "dB"}
+UNITS: Mapping[str, str] = {"percent": "%", "x100": "× 100", "dB": "dB", "nats": "nats"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,9 @@ def _facts(item: Item, pages: TaskPages) -> list[JSON]:
     if pages.making:
         facts += [[name, _text(value)] for name, value in _recipe(item).items() if name != "ids"]
     if (ranked := item.response.likelihoods) is not None:
-        options = zip(LETTERS, ranked.summed, ranked.normalised, strict=False)
+        # One alone was not chosen among others: it stands for itself.
+        named = [f"\u201c{item.response.text}\u201d"] if len(ranked.summed) == 1 else LETTERS
+        options = zip(named, ranked.summed, ranked.normalised, strict=False)
         facts += [[f"log-likelihood of {one}", f"{total:.3f}, per token {mean:.3f}"] for one, total, mean in options]
     facts += [[name.replace("_", " "), str(count)] for name, count in item.response.counts.items() if count]
     return facts + [[f"{name} time", f"{seconds:.3g} s"] for name, seconds in item.response.times.items()]

@@ -47,7 +47,7 @@ def test_the_log_says_that_no_code_is_dead_and_what_was_learned() -> None:
     motion = next(fact for fact in reversed(facts) if fact["stage"] == "motion codes")
     assert motion["used"] > 0.9
     last = next(fact for fact in reversed(facts) if fact["stage"] == "language on dev")
-    assert min(last[kind] for kind in ("direction", "pan", "order")) > 0.8
+    assert min(last[kind] for kind in ("direction", "pan", "order", "speed", "place")) > 0.8
     # These ask for a shape by its form.
     assert min(last[kind] for kind in ("color", "size", "position")) > 0.8
 

@@ -10,10 +10,12 @@ import pytest
 
 from lavit_eval.errors import UsageError
 from lavit_eval.evaluate import evaluate
+from lavit_eval.metrics.feature_metric import UnmeasurableError
 from lavit_eval.metrics.reference_likelihood import ReferenceLogLikelihood
 from lavit_eval.prospect import RunOptions
 from lavit_eval.registry import Catalogue
 from lavit_eval.sample import Likelihoods, Sample
+from lavit_eval.statistics import interval
 from tests.benchmarks.layouts import write_msvd_qa
 
 
@@ -26,19 +28,27 @@ def test_the_value_is_the_mean_over_answers_and_the_perplexity_is_per_token() ->
     found = [Likelihoods.of([-0.5], [1]), Likelihoods.of([-2.5], [3])]
     measured = ReferenceLogLikelihood().measure_ranked(samples, ["A", "A"], found)
     assert float(measured.reduce(measured.rows.sum(0))) == -1.5
-    assert measured.details == {"without_likelihoods": 0, "perplexity": pytest.approx(math.exp(3.0 / 4))}
+    assert measured.details == {"perplexity": pytest.approx(math.exp(3.0 / 4))}
     assert list(measured.per_sample) == [{"score": -0.5, "tokens": 1}, {"score": -2.5, "tokens": 3}]
 
 
-def test_what_has_no_likelihood_is_left_out_and_counted() -> None:
-    measured = ReferenceLogLikelihood().measure_ranked(
-        [_asked("dog"), _asked("cat")], ["dog", "A"], [None, Likelihoods.of([-0.25], [1])]
-    )
-    assert float(measured.reduce(measured.rows.sum(0))) == -0.25
-    assert measured.details["without_likelihoods"] == 1
-    alone = ReferenceLogLikelihood().measure([_asked("dog")], ["dog"])
-    assert math.isnan(float(alone.reduce(alone.rows.sum(0))))
-    assert alone.details == {"without_likelihoods": 1}
+def test_answers_without_likelihoods_have_no_value() -> None:
+    asked, known = [_asked("dog"), _asked("cat")], Likelihoods.of([-0.25], [1])
+    with pytest.raises(UnmeasurableError, match="1 of 2 answers have no likelihoods"):
+        ReferenceLogLikelihood().measure_ranked(asked, ["dog", "A"], [None, known])
+    with pytest.raises(UnmeasurableError, match="2 of 2"):
+        ReferenceLogLikelihood().measure(asked, ["dog", "cat"])
+
+
+def test_no_interval_goes_where_no_probability_can() -> None:
+    found = [Likelihoods.of([value], [1]) for value in (-1e-6, -1e-6, -1e-6, -2.0)]
+    samples = [Sample(str(number), (), "who?", ("dog",)) for number in range(4)]
+    names, metric = [sample.id for sample in samples], ReferenceLogLikelihood()
+    ends = interval(metric.measure_ranked(samples, ["A"] * 4, found), names, bounds=metric.bounds).bounds
+    assert ends is not None
+    assert ends[0] < -0.5 < ends[1] <= 0.0
+    same = metric.measure_ranked(samples, ["A"] * 4, found[:1] * 4)
+    assert interval(same, names, bounds=metric.bounds).bounds is None
 
 
 def test_the_most_frequent_reference_is_ranked_and_of_equal_ones_the_first() -> None:
@@ -59,5 +69,5 @@ def test_a_baseline_has_no_value_and_says_why(model: str, tmp_path: Path) -> Non
         model=model, tasks=(task,), data_root=tmp_path / "data", output=tmp_path / "results", counts={task.task: 3}
     )
     scored = evaluate(options).scores["tasks"][task.task]
-    assert scored["metrics"]["reference_log_likelihood"]["value"] is None
-    assert scored["metrics"]["reference_log_likelihood"]["details"]["without_likelihoods"] == 3
+    score = scored["metrics"]["reference_log_likelihood"]
+    assert (score["value"], score["skipped"]) == (None, "3 of 3 answers have no likelihoods")

@@ -258,7 +258,7 @@ def _chosen(row: Row, sums: Sequence[float], length: int) -> Response:
         sample,
         repeat,
         "answered",
-        text=LETTERS[Likelihoods.best(found.normalised)],
+        text=LETTERS[Likelihoods.best(found.normalised)] if len(sums) > 1 else row.request.options[0],
         digests=digests,
         counts={"prompt_tokens": length, "option_tokens": sum(tokens), **row.counts},
         likelihoods=found,
