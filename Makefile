@@ -1,6 +1,6 @@
 # make eval   sets up .venv and runs the demo suite
 # make test   sets up .venv and runs the tests (under 12 minutes on 2 cores, no GPU)
-# make canary injects faults one at a time and says who sees them (half an hour on 2 cores)
+# make canary injects faults one at a time and says who sees them (forty minutes on 2 cores)
 # make test-all adds the slow tests; make check adds linting and types
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)

@@ -110,10 +110,8 @@ class MotionStage(nn.Module):
                 self.codebook.begin(vectors, generator, weights)
             rows, commitment, codes = self.codebook(vectors, generator, weights)
             facts |= usage(codes[moves], len(self.codebook.counts))
-        miss, facts["still"] = (
-            _miss(self.linear(rows).view_as(cells), cells),
-            float(_miss(torch.zeros_like(cells), cells)),
-        )
+        miss = _miss(self.linear(rows).view_as(cells), cells)
+        facts["still"] = float(_miss(torch.zeros_like(cells), cells))
         displaced = (cells.flatten(2) * blocks[:, None]).sum(2) / blocks.sum(1, keepdim=True).clamp(min=1)
         wanted = torch.cat([displaced, ROWS.repeat(batch)[:, None]], dim=1)
         apart = ((self.reader(rows) - wanted).pow(2) * moves[:, None]).sum(0) / moves.sum().clamp(min=1)
