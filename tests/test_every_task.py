@@ -21,7 +21,7 @@ from lavit_eval.registry import Catalogue
 from tests.benchmarks.layouts import write_msvd_qa
 from tests.task_fixtures import count_of, make_real, small, write_fixture
 
-VARIANTS = ("_demo", "_reference", "_long", "_tokens")
+VARIANTS = ("_demo", "_reference", "_long", "_tokens", "msrvtt_qa_likelihood", "test_likelihood")
 """Ends of names whose tasks differ in settings from one that is run anyway."""
 NAMES = [
     pytest.param(name, marks=[pytest.mark.slow] if name.endswith(VARIANTS) else [])

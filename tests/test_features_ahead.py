@@ -162,6 +162,7 @@ def test_a_process_that_cannot_be_started_costs_nothing(folder: Path, monkeypatc
     assert "their process cannot be started (No such file or directory)" in log_of(outcome.run)
 
 
+@pytest.mark.slow
 def test_media_without_features_are_reported_by_scoring(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = film_task(folder / "tasks", COUNT)
     told = {"short": "+".join(ids_of(COUNT)[:2])}
@@ -174,6 +175,7 @@ def test_media_without_features_are_reported_by_scoring(folder: Path, monkeypatc
     assert reasons[0] == reasons[1]
 
 
+@pytest.mark.slow
 def test_a_medium_removed_meanwhile_is_scored_by_what_was_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = film_task(folder / "tasks", COUNT)
     first = ids_of(COUNT)[0]
@@ -200,6 +202,7 @@ def test_nothing_is_waited_for_when_nothing_was_made(folder: Path, monkeypatch: 
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 def test_who_is_not_heard_of_is_not_waited_for_forever(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = film_task(folder / "tasks", COUNT)
     monkeypatch.setattr(features_ahead, "COMMAND", (sys.executable, "-P", "-c", "import time; time.sleep(600)"))
