@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from lavit_eval.batch_sizes import buckets, settled
+from lavit_eval.batch_sizes import KEPT, _remove_old, buckets, settled
 from lavit_eval.compare_sides import side_of_run
 from lavit_eval.engines.options import EngineOptions
 from lavit_eval.errors import PreflightError, UsageError
@@ -251,3 +252,12 @@ def test_lengths_have_buckets_of_their_own() -> None:
     assert batches == [["0", "1"], ["2"], ["3"], ["4", "5"]], "in a batch each has its room"
     assert BatchSizes.of_manifest(sizes.in_manifest()) == sizes
     assert len({cut.digest(), plan.digest(), replace(plan, sizes=BatchSizes.even(4)).digest()}) == 3
+
+
+def test_what_earlier_attempts_left_is_removed_a_day_afterwards(tmp_path: Path) -> None:
+    for name, age in ((".fitting-old", 2 * KEPT), (".fitting-new", 0.0), ("run", 2 * KEPT)):
+        (tmp_path / name).mkdir()
+        then = time.time() - age
+        os.utime(tmp_path / name, (then, then))
+    _remove_old(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".fitting-new", "run"]

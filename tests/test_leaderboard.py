@@ -174,6 +174,12 @@ def test_the_papers_judged_accuracy_is_named_beside_exact_match() -> None:
     assert "73.2 (GPT-3.5 judge): another metric" in render_markdown(rows([document("m", {"msvd_qa": 1.0})]))
 
 
+def test_a_variant_that_stands_for_itself_has_no_published_number_beside_it() -> None:
+    made = document("m", {"msvd_qa_likelihood": -0.5})
+    made["tasks"]["msvd_qa_likelihood"] |= {"benchmark": "msvd_qa", "published_as": "msvd_qa_likelihood"}
+    assert [row.paper for row in rows([made])] == [None]
+
+
 def test_a_variant_finds_the_number_of_its_benchmark() -> None:
     made = document("m", {"msvd_qa_reference": 1.0})
     made["tasks"]["msvd_qa_reference"]["benchmark"] = "msvd_qa"
